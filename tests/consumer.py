@@ -28,6 +28,9 @@ CREATE TABLE IF NOT EXISTS missed (event TEXT PRIMARY KEY, reason TEXT);
 ATOM = "{http://www.w3.org/2005/Atom}"
 EVENT = "{urn:uuid:2f6f2a3e-8f3c-4c0e-9d64-6c1d0f0e5a71}"
 CURSOR = EVENT + "cursor"
+# What `book` raises because of an event's data, and would raise again. sqlite3 raises the last two for a type that it cannot store.
+ABOUT_DATA = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError,
+              sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 
 
 def book(db, event):
@@ -61,6 +64,16 @@ def get(url, headers={}):
         raise
 
 
+def read(url, headers={}):
+    """JSON, or None where a 404 says that there is none."""
+    try:
+        return json.loads(get(url, headers)[0], parse_float=Decimal)
+    except HTTPError as error:
+        if error.code == 404:
+            return None
+        raise
+
+
 def link(document, rel):
     """Where a link of a document leads, if it has one."""
     found = document.find(ATOM + "link[@rel='" + rel + "']")
@@ -78,7 +91,7 @@ def events_of(feed, document, last):
     public = link(document, "current").removesuffix("feed")
     here = lambda url: feed.removesuffix("feed") + url.removeprefix(public)
     if batch:
-        known = {event["id"]: event for event in json.loads(get(here(batch))[0], parse_float=Decimal)}
+        known = {event["id"]: event for event in read(here(batch)) or ()}  # none if it would be too large
     for entry in sorted(document.findall(ATOM + "entry"), key=sequence):
         if sequence(entry) <= last:
             continue
@@ -87,14 +100,9 @@ def events_of(feed, document, last):
             raise OSError(f"event {last} is missing before event {sequence(entry)}")
         event = entry.findtext(ATOM + "id").removeprefix("urn:uuid:")
         if event not in known:  # it would spoil the batch for others, or its publisher has to correct it
-            try:
-                headers = {"Accept": "application/cloudevents+json"}
-                alone, _ = get(here(entry.find(ATOM + "content").get("src")), headers)
-                known[event] = json.loads(alone, parse_float=Decimal)
-            except HTTPError as error:
-                if error.code != 404:
-                    raise
-        yield event, known.get(event)
+            address = here(entry.find(ATOM + "content").get("src"))
+            known[event] = read(address, {"Accept": "application/cloudevents+json"})
+        yield event, known[event]
 
 
 def take(db, feed, last, document):
@@ -105,10 +113,13 @@ def take(db, feed, last, document):
             if content is None:
                 miss(db, event, "no data")
             elif db.execute("INSERT OR IGNORE INTO claim VALUES (?)", (event,)).rowcount:
+                db.execute("SAVEPOINT effect")
                 try:
                     book(db, content)
-                except (LookupError, TypeError, ValueError) as error:  # it stops no other event
+                except ABOUT_DATA as error:  # it stops no other event, and leaves no half of an effect
+                    db.execute("ROLLBACK TO effect")
                     miss(db, event, repr(error))
+                db.execute("RELEASE effect")
         place = (feed, document.findtext(CURSOR), last + len(events))
         db.execute("REPLACE INTO place VALUES (?, ?, ?)", place)
     return len(events)
@@ -140,12 +151,14 @@ def follow(db, feed):
 
 
 feed, path = sys.argv[1:]
+if urlsplit(feed).query:
+    sys.exit("the feed's address has a query, and this takes the whole feed: write it without `?` and what follows")
 db = sqlite3.connect(path)
 db.executescript(TABLES)
 while True:
     try:
         follow(db, feed)
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, sqlite3.OperationalError) as error:
         if getattr(error, "code", None) == 410:  # it is another feed, or has gone back
             sys.exit(f"halted: {json.load(error)['detail']}")  # an operator decides how to continue
         print(f"{feed}: {error}", file=sys.stderr, flush=True)

@@ -5,28 +5,40 @@
 
 import java.net.URI;
 import java.net.http.*;
+import java.nio.charset.StandardCharsets;
 import java.sql.*;
+import java.util.Base64;
 import java.util.concurrent.TimeUnit;
 
 class Consumer {
-    static final String FEED = System.getenv("FEED_URL");
+    static final URI GIVEN = URI.create(System.getenv("FEED_URL"));
+    /** This is stored and logged. User and password in the URL are only sent. */
+    static final String FEED = GIVEN.toString().replaceFirst("//[^/]*@", "//");
     static final HttpClient HTTP = HttpClient.newHttpClient();
     static final String SCHEMA = """
         CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
-        CREATE TABLE IF NOT EXISTS feed_cursor (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS feed_cursor (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL, sequence BIGINT NOT NULL);
         CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT)""";
-    static final String CURSOR = "SELECT coalesce(min(cursor), 'start') FROM feed_cursor WHERE feed = ?";
-    static final String MOVE = "INSERT INTO feed_cursor VALUES (?, ?) ON CONFLICT (feed) DO UPDATE SET cursor = excluded.cursor";
-    // PostgreSQL reads the JSON, since the JDK cannot.
+    static final String CURSOR = "SELECT coalesce(min(cursor), 'start'), coalesce(min(sequence), 0) FROM feed_cursor WHERE feed = ?";
+    static final String MOVE = """
+        INSERT INTO feed_cursor VALUES (?, ?, ?::bigint)
+        ON CONFLICT (feed) DO UPDATE SET cursor = excluded.cursor, sequence = excluded.sequence""";
+    static final String KEEP = "INSERT INTO feed_claim VALUES (?, ?) ON CONFLICT (event) DO UPDATE SET failed = excluded.failed";
+    // PostgreSQL reads the JSON, since the JDK cannot. What jsonb refuses fails in `bill`, for one event alone.
     static final String EVENTS = """
-        SELECT event ->> 'id' AS id, event ->> 'type' AS type, event -> 'data' AS data
-        FROM jsonb_array_elements(?::jsonb) WITH ORDINALITY AS batch (event, place) ORDER BY place""";
+        SELECT event ->> 'id' AS id, event ->> 'type' AS type, event ->> 'sequence' AS sequence, event -> 'data' AS data
+        FROM json_array_elements(?::json) WITH ORDINALITY AS batch (event, place) ORDER BY place""";
 
     /** Returns the events at this address. Follows no redirect: who answers elsewhere is another feed. */
     static HttpResponse<String> ask(String url) throws Exception {
         var request = HttpRequest.newBuilder(URI.create(url))
-            .headers("Accept", "application/cloudevents-batch+json", "Prefer", "wait=20").build();
-        var answer = HTTP.sendAsync(request, HttpResponse.BodyHandlers.ofString()).get(60, TimeUnit.SECONDS);
+            .headers("Accept", "application/cloudevents-batch+json", "Prefer", "wait=20");
+        if (GIVEN.getUserInfo() != null) {
+            var user = GIVEN.getUserInfo().getBytes(StandardCharsets.UTF_8);
+            request.header("Authorization", "Basic " + Base64.getEncoder().encodeToString(user));
+        }
+        // The whole answer, which may have 8 MiB and come by a slow connection.
+        var answer = HTTP.sendAsync(request.build(), HttpResponse.BodyHandlers.ofString()).get(10, TimeUnit.MINUTES);
         if (answer.statusCode() == 410) {
             System.err.println("the feed is not the one that was read: " + answer.body());
             System.exit(1);
@@ -49,10 +61,15 @@ class Consumer {
             bill(db, type, data);
         } catch (SQLException error) {
             if (!error.getSQLState().matches("2[23].*")) throw error;
-            System.err.println("event " + id + " failed: " + error);
             db.rollback(before);
-            update(db, "UPDATE feed_claim SET failed = ? WHERE event = ?", error.toString(), id);
+            keep(db, id, error.toString());
         }
+    }
+
+    /** For a person to look at. */
+    static void keep(Connection db, String event, String reason) throws SQLException {
+        System.err.println("event " + event + " failed: " + reason);
+        update(db, KEEP, event, reason);
     }
 
     /** Claims, effects and the new cursor are one transaction. Another process may have taken the same events. */
@@ -61,14 +78,18 @@ class Consumer {
         var cursor = prepare(db, CURSOR, FEED).executeQuery();
         cursor.next();
         var answer = ask(FEED + "?after=" + cursor.getString(1));
-        // A NUL in a string is JSON, but no text of PostgreSQL.
-        var events = answer.body().replace("\\u0000", "\\ufffd");
+        // A NUL in a string is JSON, but no text of PostgreSQL. A backslash before `u0000` that is escaped itself is none.
+        var events = answer.body().replace("\\\\", "\\u005c").replace("\\u0000", "\\ufffd");
+        long last = cursor.getLong(2);
         db.setAutoCommit(false);
         var event = prepare(db, EVENTS, events).executeQuery();
         while (event.next()) {
+            var sequence = event.getLong("sequence");
+            if (sequence > last + 1) keep(db, last + 1 + " to " + (sequence - 1), "the feed has left it out");
+            last = sequence;
             claim(db, event.getString("id"), event.getString("type"), event.getString("data"));
         }
-        update(db, MOVE, FEED, answer.headers().firstValue("Feed-Cursor").get());
+        update(db, MOVE, FEED, answer.headers().firstValue("Feed-Cursor").get(), Long.toString(last));
         db.commit();
     }
 
@@ -86,6 +107,10 @@ class Consumer {
     }
 
     public static void main(String[] args) throws InterruptedException {
+        if (GIVEN.getQuery() != null) {
+            System.err.println("FEED_URL has a query, and this takes the whole feed: write the address without `?` and what follows");
+            System.exit(1);
+        }
         for (long pause = 500;; pause = Math.min(2 * pause, 30_000)) {
             try (var db = DriverManager.getConnection(System.getenv("DATABASE_URL"))) {
                 update(db, SCHEMA);

@@ -7,12 +7,22 @@ import java.sql.*;
 class Publisher {
     /** Both are there, or neither. The order is new only once, however often this is called. */
     static void place(Connection db, long order, long cents) throws SQLException {
-        if (update(db, "INSERT INTO purchase (id, cents) VALUES (?, ?) ON CONFLICT DO NOTHING", order, cents) == 1) {
-            update(db, """
-                INSERT INTO feed_outbox (event_type, subject, data) VALUES ('order.placed', ?,
-                json_build_object('id', ?, 'cents', ?)::text)""", "order/" + order, order, cents);
+        try {
+            if (update(db, "INSERT INTO purchase (id, cents) VALUES (?, ?) ON CONFLICT DO NOTHING", order, cents) == 1) {
+                update(db, """
+                    INSERT INTO feed_outbox (event_type, subject, data) VALUES ('order.placed', ?,
+                    json_build_object('id', ?, 'cents', ?)::text)""", "order/" + order, order, cents);
+            }
+            db.commit();
+        } catch (SQLException | RuntimeException error) {
+            // Or the next order would commit this one.
+            try {
+                db.rollback();
+            } catch (SQLException another) {
+                error.addSuppressed(another);
+            }
+            throw error;
         }
-        db.commit();
     }
 
     static int update(Connection db, String sql, Object... values) throws SQLException {

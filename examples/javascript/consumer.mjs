@@ -4,29 +4,42 @@
 
 import pg from "pg";
 
-const FEED = process.env.FEED_URL;
 const HEADERS = { Accept: "application/cloudevents-batch+json", Prefer: "wait=20" };
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
-  CREATE TABLE IF NOT EXISTS feed_cursor (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS feed_cursor (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL, sequence BIGINT NOT NULL);
   CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT)`;
 
-// PostgreSQL reads the JSON: numbers keep their digits. A NUL in a string is JSON, but no text of PostgreSQL.
+// PostgreSQL reads the JSON: numbers keep their digits, and what jsonb refuses fails in `bill`, for one event alone.
 const EVENTS = `
-  SELECT event ->> 'id' AS id, event ->> 'type' AS type, (event -> 'data')::text AS data
-  FROM jsonb_array_elements(replace($1, '\\u0000', '\\ufffd')::jsonb) WITH ORDINALITY AS batch (event, place) ORDER BY place`;
+  SELECT event ->> 'id' AS id, event ->> 'type' AS type, event ->> 'sequence' AS sequence, (event -> 'data')::text AS data
+  FROM json_array_elements($1::json) WITH ORDINALITY AS batch (event, place) ORDER BY place`;
 
-// Returns the events after the cursor, as text, and the cursor after them. The feed does not redirect; who answers elsewhere is
-// another one.
+// The feed's address is stored and logged. User and password in the URL are only sent.
+const url = new URL(process.env.FEED_URL);
+if (url.search) {
+  console.error("FEED_URL has a query, and this takes the whole feed: write the address without `?` and what follows");
+  process.exit(1);
+}
+if (url.username) {
+  const user = decodeURIComponent(`${url.username}:${url.password}`);
+  HEADERS.Authorization = `Basic ${Buffer.from(user).toString("base64")}`;
+}
+url.username = url.password = "";
+const FEED = url.href;
+
+// Returns the events after the cursor, as JSON, and the cursor after them. The feed does not redirect; who answers elsewhere is
+// another one. `fetch` itself gives up after five minutes without a byte.
 async function ask(cursor) {
-  const url = `${FEED}?after=${cursor}`;
-  const answer = await fetch(url, { headers: HEADERS, redirect: "error", signal: AbortSignal.timeout(60_000) });
+  const answer = await fetch(`${FEED}?after=${cursor}`, { headers: HEADERS, redirect: "error" });
   if (answer.status === 410) {
     console.error(`the feed is not the one that was read: ${await answer.text()}`);
     process.exit(1);
   }
-  if (!answer.ok) throw new Error(`${url} answered ${answer.status}`);
-  return [await answer.text(), answer.headers.get("feed-cursor")];
+  if (!answer.ok) throw new Error(`${FEED} answered ${answer.status}`);
+  // A NUL in a string is JSON, but no text of PostgreSQL. A backslash before `u0000` that is escaped itself is none.
+  const batch = (await answer.text()).replaceAll("\\\\", "\\u005c").replaceAll("\\u0000", "\\ufffd");
+  return [batch, answer.headers.get("feed-cursor")];
 }
 
 // The part that you replace.
@@ -37,6 +50,13 @@ async function bill(db, event) {
   }
 }
 
+// For a person to look at.
+async function keep(db, event, reason) {
+  console.error(`event ${event} failed: ${reason}`);
+  const failed = "INSERT INTO feed_claim VALUES ($1, $2) ON CONFLICT (event) DO UPDATE SET failed = excluded.failed";
+  await db.query(failed, [event, reason]);
+}
+
 // An event that cannot be billed stops no other one.
 async function billOrKeep(db, event) {
   await db.query("SAVEPOINT event");
@@ -45,22 +65,25 @@ async function billOrKeep(db, event) {
   } catch (error) {
     // The database refuses it (SQLSTATE 22 and 23). Anything else may pass.
     if (!/^2[23]/.test(error.code)) throw error;
-    console.error(`event ${event.id} failed: ${error.message}`);
     await db.query("ROLLBACK TO event");
-    await db.query("UPDATE feed_claim SET failed = $2 WHERE event = $1", [event.id, error.message]);
+    await keep(db, event.id, error.message);
   }
 }
 
 // Claims, effects and the new cursor are one transaction. Another process may have taken the same events.
 async function take(db) {
-  const { rows } = await db.query("SELECT cursor FROM feed_cursor WHERE feed = $1", [FEED]);
-  const [events, cursor] = await ask(rows[0].cursor);
+  const { rows } = await db.query("SELECT cursor, sequence FROM feed_cursor WHERE feed = $1", [FEED]);
+  const [batch, cursor] = await ask(rows[0].cursor);
+  let last = Number(rows[0].sequence);
   await db.query("BEGIN");
-  for (const event of (await db.query(EVENTS, [events])).rows) {
+  for (const event of (await db.query(EVENTS, [batch])).rows) {
+    const sequence = Number(event.sequence);
+    if (sequence > last + 1) await keep(db, `${last + 1} to ${sequence - 1}`, "the feed has left it out");
+    last = sequence;
     const claim = "INSERT INTO feed_claim VALUES ($1) ON CONFLICT DO NOTHING";
     if ((await db.query(claim, [event.id])).rowCount === 1) await billOrKeep(db, event);
   }
-  await db.query("UPDATE feed_cursor SET cursor = $1 WHERE feed = $2", [cursor, FEED]);
+  await db.query("UPDATE feed_cursor SET cursor = $1, sequence = $2 WHERE feed = $3", [cursor, last, FEED]);
   await db.query("COMMIT");
 }
 
@@ -70,7 +93,7 @@ for (let pause = 500; ; pause = Math.min(2 * pause, 30_000)) {
   try {
     await db.connect();
     await db.query(SCHEMA);
-    await db.query("INSERT INTO feed_cursor VALUES ($1, 'start') ON CONFLICT DO NOTHING", [FEED]);
+    await db.query("INSERT INTO feed_cursor VALUES ($1, 'start', 0) ON CONFLICT DO NOTHING", [FEED]);
     for (;;) {
       await take(db);
       pause = 500;

@@ -7,17 +7,23 @@ import pg from "pg";
 // Both are there, or neither. The order is new only once, however often this is called.
 async function place(db, order, cents) {
   await db.query("BEGIN");
-  const placed = await db.query(
-    "INSERT INTO purchase (id, cents) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING id",
-    [order, cents],
-  );
-  if (placed.rowCount === 1) {
-    await db.query(
-      "INSERT INTO feed_outbox (event_type, subject, data) VALUES ('order.placed', $1, $2)",
-      [`order/${order}`, JSON.stringify({ id: order, cents })],
+  try {
+    const placed = await db.query(
+      "INSERT INTO purchase (id, cents) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING id",
+      [order, cents],
     );
+    if (placed.rowCount === 1) {
+      await db.query(
+        "INSERT INTO feed_outbox (event_type, subject, data) VALUES ('order.placed', $1, $2)",
+        [`order/${order}`, JSON.stringify({ id: order, cents })],
+      );
+    }
+    await db.query("COMMIT");
+  } catch (error) {
+    // Or the next order would commit this one. Without a connection, the database has done it.
+    await db.query("ROLLBACK").catch(() => {});
+    throw error;
   }
-  await db.query("COMMIT");
 }
 
 const [first, last] = process.argv.slice(2).map(Number);

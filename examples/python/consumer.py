@@ -3,12 +3,13 @@
 DATABASE_URL=postgres://bills@localhost/bills FEED_URL=http://127.0.0.1:8081/feed python3 consumer.py
 """
 
+import base64
 import http.client
-import json
 import os
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import psycopg
@@ -16,8 +17,13 @@ import psycopg
 HEADERS = {"Accept": "application/cloudevents-batch+json", "Prefer": "wait=20"}
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
-CREATE TABLE IF NOT EXISTS feed_cursor (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS feed_cursor (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL, sequence BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT);
+"""
+# PostgreSQL reads the JSON: numbers keep their digits, and what jsonb refuses fails in `bill`, for one event alone.
+EVENTS = """
+SELECT event ->> 'id', event ->> 'type', (event ->> 'sequence')::bigint, (event -> 'data')::text
+FROM json_array_elements(%s::json) WITH ORDINALITY AS batch (event, place) ORDER BY place
 """
 
 
@@ -31,37 +37,55 @@ class Stay(urllib.request.HTTPRedirectHandler):
 FEED = urllib.request.build_opener(Stay)
 
 
+def address(url):
+    """The feed's address, which is stored and logged. User and password in the URL are only sent."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.query:
+        sys.exit("FEED_URL has a query, and this takes the whole feed: write the address without `?` and what follows")
+    if parts.username:
+        user = urllib.parse.unquote(f"{parts.username}:{parts.password or ''}")
+        HEADERS["Authorization"] = "Basic " + base64.b64encode(user.encode()).decode()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def ask(feed, cursor):
-    """Returns the events after the cursor, and the cursor after them."""
+    """Returns the events after the cursor, as JSON, and the cursor after them. A minute without a byte is a failure."""
     request = urllib.request.Request(f"{feed}?after={cursor}", headers=HEADERS)
     with FEED.open(request, timeout=60) as answer:
-        return json.load(answer), answer.headers["Feed-Cursor"]
+        # A NUL in a string is JSON, but no text of PostgreSQL. A backslash before `u0000` that is escaped itself is none.
+        batch = answer.read().decode().replace(r"\\", r"\u005c").replace(r"\u0000", r"\ufffd")
+        return batch, answer.headers["Feed-Cursor"]
 
 
-def bill(db, event):
-    """The part that you replace."""
-    if event["type"] == "order.placed":
-        # PostgreSQL refuses what is missing or no number. A NUL in a string is JSON, but no text of PostgreSQL.
-        order = "SELECT * FROM jsonb_to_record(%s::jsonb) AS data (id BIGINT, cents BIGINT)"
-        data = json.dumps(event["data"]).replace("\\u0000", "\\ufffd")
-        db.execute(f"INSERT INTO bill {order}", (data,))
+def bill(db, kind, data):
+    """The part that you replace. PostgreSQL refuses what is missing or no number."""
+    if kind == "order.placed":
+        db.execute("INSERT INTO bill SELECT * FROM jsonb_to_record(%s::jsonb) AS data (id BIGINT, cents BIGINT)", (data,))
+
+
+def keep(db, event, reason):
+    """For a person to look at."""
+    print(f"event {event} failed: {reason}", file=sys.stderr)
+    failed = "INSERT INTO feed_claim VALUES (%s, %s) ON CONFLICT (event) DO UPDATE SET failed = excluded.failed"
+    db.execute(failed, (event, reason))
 
 
 def take(db, feed):
     """Claims, effects and the new cursor are one transaction. Another process may have taken the same events."""
-    [cursor] = db.execute("SELECT cursor FROM feed_cursor WHERE feed = %s", (feed,)).fetchone()
-    events, cursor = ask(feed, cursor)
+    cursor, last = db.execute("SELECT cursor, sequence FROM feed_cursor WHERE feed = %s", (feed,)).fetchone()
+    batch, cursor = ask(feed, cursor)
     with db.transaction():
-        for event in events:
-            claim = "INSERT INTO feed_claim VALUES (%s) ON CONFLICT DO NOTHING"
-            if db.execute(claim, (event["id"],)).rowcount == 1:
+        for event, kind, sequence, data in db.execute(EVENTS, (batch,)).fetchall():
+            if sequence > last + 1:
+                keep(db, f"{last + 1} to {sequence - 1}", "the feed has left it out")
+            last = sequence
+            if db.execute("INSERT INTO feed_claim VALUES (%s) ON CONFLICT DO NOTHING", (event,)).rowcount == 1:
                 try:
                     with db.transaction():
-                        bill(db, event)
-                except (LookupError, TypeError, psycopg.DataError, psycopg.IntegrityError) as error:
-                    print(f"event {event['id']} failed: {error!r}", file=sys.stderr)
-                    db.execute("UPDATE feed_claim SET failed = %s WHERE event = %s", (repr(error), event["id"]))
-        db.execute("UPDATE feed_cursor SET cursor = %s WHERE feed = %s", (cursor, feed))
+                        bill(db, kind, data)
+                except (LookupError, TypeError, ValueError, psycopg.DataError, psycopg.IntegrityError) as error:
+                    keep(db, event, repr(error))
+        db.execute("UPDATE feed_cursor SET cursor = %s, sequence = %s WHERE feed = %s", (cursor, last, feed))
 
 
 def main(feed):
@@ -70,7 +94,7 @@ def main(feed):
         try:
             with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as db:
                 db.execute(SCHEMA)
-                db.execute("INSERT INTO feed_cursor VALUES (%s, 'start') ON CONFLICT DO NOTHING", (feed,))
+                db.execute("INSERT INTO feed_cursor VALUES (%s, 'start', 0) ON CONFLICT DO NOTHING", (feed,))
                 while True:
                     take(db, feed)
                     pause = 0.5
@@ -85,4 +109,4 @@ def main(feed):
 
 
 if __name__ == "__main__":
-    main(os.environ["FEED_URL"])
+    main(address(os.environ["FEED_URL"]))

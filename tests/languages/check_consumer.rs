@@ -112,8 +112,8 @@ const MISTAKES: &[Mistake] = &[
     (
         "server-errors",
         &[(
-            "    events, cursor = ask(feed, cursor)",
-            "    while True:\n        try:\n            events, cursor = ask(feed, cursor)\n            break\n        \
+            "    batch, cursor = ask(feed, cursor)",
+            "    while True:\n        try:\n            batch, cursor = ask(feed, cursor)\n            break\n        \
              except urllib.error.HTTPError:\n            pass",
         )],
     ),
