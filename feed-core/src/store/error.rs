@@ -154,9 +154,8 @@ impl DatabaseError {
             | Self::Silent(_)
             | Self::Locked(_) => true,
             Self::Direct(_, error) => error.may_pass(),
-            Self::Open(_, error) => is_of_the_server(error) && !is_violation(error),
-            // By then a connection has worked. PgBouncer calls it a violation that its own one to the server is lost.
-            Self::Prepare(error)
+            Self::Open(_, error)
+            | Self::Prepare(error)
             | Self::Migrate(
                 MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
             ) => is_of_the_server(error),
@@ -170,19 +169,21 @@ fn is_of_the_server(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            // SQLSTATE: connections; resources; an operator's intervention, such as a shutdown; a server that is
-            // read-only.
+            // SQLSTATE: connections, but not what the server does not understand; resources; an operator's intervention,
+            // such as a shutdown; a server that is read-only.
             let class = code.get(..2).unwrap_or_default();
-            ["08", "53", "57"].contains(&class) || code == "25006"
+            match &*code {
+                // PgBouncer has one code for all: also for a connection of its own to the server that is lost.
+                "08P01" => {
+                    let settings = ["startup parameter", "startup packet", "no such"];
+                    !settings.iter().any(|one| error.message().contains(one))
+                }
+                "25006" => true,
+                _ => ["08", "53", "57"].contains(&class),
+            }
         }),
         _ => false,
     }
-}
-
-/// True if the server does not understand what it was sent, such as a setting.
-fn is_violation(error: &sqlx::Error) -> bool {
-    let error = error.as_database_error();
-    error.is_some_and(|error| error.code().as_deref() == Some("08P01"))
 }
 
 fn in_the_way(error: &io::Error) -> &'static str {
