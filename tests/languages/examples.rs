@@ -380,7 +380,8 @@ async fn sql_of_its_readme(language: &Language) {
     let file = tempfile::tempdir().unwrap();
     let path = file.path().join("on_event.sql");
     std::fs::write(&path, language.sql()).unwrap();
-    delivered(language, "", &["--sql", path.to_str().unwrap()]).await;
+    let how = ["--type", "order.placed", "--sql", path.to_str().unwrap()];
+    delivered(language, "", &how).await;
 }
 
 /// With `feed deliver` as the consumer, which executes what the README of the example has.
@@ -427,7 +428,8 @@ async fn the_sql_of_each_readme_bills_orders_on_sqlite() {
         std::fs::write(&path, sql_for(directory)).unwrap();
         let feed = feed.client.url("feed");
         let path = path.to_str().unwrap();
-        let arguments = ["--database-url", bills.url(), "--sql", path];
+        let how = ["--type", "order.placed", "--sql", path];
+        let arguments = [&["--database-url", bills.url()], &how[..]].concat();
         let _deliver =
             Running::start(&[&["deliver", "--feed-url", &feed], &arguments[..]].concat()).await;
         until("the last order has a bill", async || {
