@@ -17,6 +17,7 @@ harness::on_both_databases! {
     the_second_to_pause_gets_the_name_of_the_first
     a_retired_instance_leaves_its_share_to_the_others
     the_last_instance_is_not_retired
+    an_instance_that_has_been_silent_is_retired
 }
 
 /// A feed, the database of its consumer, and an operator without a consumer in the process.
@@ -244,6 +245,23 @@ async fn a_retired_instance_leaves_its_share_to_the_others<B: Testable>(url: &st
     let again = again.unwrap_err().to_string();
     assert!(again.contains("already, by eve"), "{again}");
     running.into_iter().for_each(|task| task.abort());
+}
+
+/// It may come back.
+async fn an_instance_that_has_been_silent_is_retired<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    let operator = &scene.operator;
+    let _both = [
+        scene.consumer(Recorder::default()).await,
+        scene.consumer(Recorder::default()).await,
+    ];
+    let silent = operator.instances(10).await.unwrap().remove(0).instance;
+    let ended =
+        format!("UPDATE feed_instance SET alive_until = started_at WHERE instance = '{silent}'");
+    B::run(&scene.database, &ended).await;
+    operator.retire(&silent, "why", "eve").await.unwrap();
+    let again = operator.retire(&silent, "why", "jo").await;
+    assert!(matches!(again, Err(DecideError::Retired(..))), "{again:?}");
 }
 
 async fn the_last_instance_is_not_retired<B: Testable>(url: &str) {

@@ -82,12 +82,13 @@ impl<B: Backend> Handle<B> {
         B::instances(pool, &self.subscription.name, limit.into()).await
     }
 
-    /// Retires an instance: it releases its partitions to the others, and takes none until its process is restarted. One that does not react loses them when its leases end, within ten seconds. Records the reason
-    /// and the operator.
+    /// Retires an instance: it releases its partitions to the others, and takes none until its process is restarted. One that
+    /// does not react loses them when its leases end, within ten seconds; it may be frozen for longer, and come back. Records
+    /// the reason and the operator.
     ///
     /// # Errors
     ///
-    /// Returns an error if no live instance has that name, if it is retired already or is the last one that takes
+    /// Returns an error if no instance of the last hour has that name, if it is retired already or is the last one that takes
     /// events, if `reason` or `by` cannot be recorded, or if the database failed.
     pub async fn retire(&self, instance: &str, reason: &str, by: &str) -> Result<(), DecideError> {
         let by = check_name(by).map_err(DecideError::Name)?;
@@ -99,7 +100,7 @@ impl<B: Backend> Handle<B> {
             let known = self.instances(ALL).await?;
             let known = known.into_iter().find(|known| known.instance == instance);
             let name = instance.to_owned();
-            return Err(match known.filter(|known| known.alive) {
+            return Err(match known {
                 None => DecideError::NoSuchInstance(name),
                 Some(InstanceStatus {
                     retired_by: Some(by),

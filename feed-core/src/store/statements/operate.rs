@@ -295,7 +295,7 @@ impl Operate for Db {
         let retired = sqlx::query(sql!(
             "UPDATE -- instance::retire
              feed_instance SET retired_at = {NOW}, retired_by = $3, retired_because = $4
-             WHERE subscription = $1 AND instance = $2 AND retired_at IS NULL AND alive_until > {NOW}
+             WHERE subscription = $1 AND instance = $2 AND retired_at IS NULL
                AND EXISTS (SELECT 1 FROM feed_instance AS other
                            WHERE other.subscription = $1 AND other.instance <> $2
                              AND other.retired_at IS NULL AND other.alive_until > {NOW})"
