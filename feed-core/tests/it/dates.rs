@@ -9,6 +9,7 @@ use harness::until;
 use crate::support::{Answer, NOT_MODIFIED, Publisher, Testable, event};
 
 harness::on_both_databases! {
+    a_date_never_hides_an_event
     an_event_whose_commit_takes_seconds_is_not_hidden
     an_event_that_another_instance_does_not_know_yet_is_not_hidden
     the_link_to_the_next_page_is_not_hidden
@@ -100,4 +101,32 @@ async fn another_epoch_is_not_hidden<B: Testable>(url: &str) {
     );
     restarted.close_second().await;
     assert_eq!(newest_since(&restarted, &date).await, Some(5));
+}
+
+/// A reader that sends nothing but `If-Modified-Since`, and events as fast as they come: many of
+/// them in the same second.
+async fn a_date_never_hides_an_event<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let mut date = String::new();
+    for newest in 1..=30 {
+        publisher.publish(1).await;
+        let condition = [("if-modified-since", date.as_str())];
+        let answer = publisher.get("/feed", &condition).await;
+        assert_eq!(answer.status, 200, "event {newest} is hidden");
+        assert_eq!(answer.sequences()[0], newest);
+        date = answer.header("last-modified");
+        if newest % 10 == 0 {
+            // Now the date stands for this very state, and says so.
+            publisher.close_second().await;
+            date = publisher.get("/feed", &[]).await.header("last-modified");
+            // A date that cannot be one of ours proves nothing.
+            let future = [("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT")];
+            assert_eq!(publisher.get("/feed", &future).await.status, 200);
+            let condition = [("if-modified-since", date.as_str())];
+            assert_eq!(
+                publisher.get("/feed", &condition).await.status,
+                NOT_MODIFIED
+            );
+        }
+    }
 }

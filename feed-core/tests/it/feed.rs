@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use feed_core::{Cursor, NewEvent, outbox};
+use feed_core::Cursor;
 
-use crate::support::{NOT_MODIFIED, PAGE_SIZE, Publisher, Testable, event};
+use crate::support::{NOT_MODIFIED, PAGE_SIZE, Publisher, Testable};
 
 harness::on_both_databases! {
     an_empty_feed_is_a_feed
@@ -13,7 +13,6 @@ harness::on_both_databases! {
     an_immutable_page_never_changes
     a_page_that_is_not_sealed_has_no_address
     a_tag_answers_304_without_a_query
-    a_date_never_hides_an_event
     a_waiting_reader_is_answered_at_once
     a_wait_ends_when_its_time_is_over
     a_reader_who_asks_for_both_gets_only_what_is_new
@@ -22,8 +21,6 @@ harness::on_both_databases! {
     a_lost_cursor_is_gone
     a_late_instance_reads_its_database_first
     an_event_is_for_ever_as_it_was
-    a_batch_holds_the_events_of_its_document
-    a_batch_is_bounded_in_bytes
     a_hole_hides_no_other_event
     a_filtered_view_changes_only_with_what_it_shows
     a_malformed_request_is_refused
@@ -179,34 +176,6 @@ async fn a_tag_answers_304_without_a_query<B: Testable>(url: &str) {
     }
     let other = publisher.get("/feed", &[("if-none-match", "\"x\"")]).await;
     assert_eq!(other.status, 200, "the head itself is in memory too");
-}
-
-/// A reader that sends nothing but `If-Modified-Since`, and events as fast as they come: many of
-/// them in the same second.
-async fn a_date_never_hides_an_event<B: Testable>(url: &str) {
-    let publisher = Publisher::<B>::open(url).await;
-    let mut date = String::new();
-    for newest in 1..=30 {
-        publisher.publish(1).await;
-        let condition = [("if-modified-since", date.as_str())];
-        let answer = publisher.get("/feed", &condition).await;
-        assert_eq!(answer.status, 200, "event {newest} is hidden");
-        assert_eq!(answer.sequences()[0], newest);
-        date = answer.header("last-modified");
-        if newest % 10 == 0 {
-            // Now the date stands for this very state, and says so.
-            publisher.close_second().await;
-            date = publisher.get("/feed", &[]).await.header("last-modified");
-            // A date that cannot be one of ours proves nothing.
-            let future = [("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT")];
-            assert_eq!(publisher.get("/feed", &future).await.status, 200);
-            let condition = [("if-modified-since", date.as_str())];
-            assert_eq!(
-                publisher.get("/feed", &condition).await.status,
-                NOT_MODIFIED
-            );
-        }
-    }
 }
 
 async fn a_waiting_reader_is_answered_at_once<B: Testable>(url: &str) {
@@ -458,41 +427,6 @@ async fn an_event_is_for_ever_as_it_was<B: Testable>(url: &str) {
     assert_eq!(wrong.status, 406);
 }
 
-async fn a_batch_holds_the_events_of_its_document<B: Testable>(url: &str) {
-    let publisher = Publisher::<B>::open(url).await;
-    publisher.publish(25).await;
-    let epoch = publisher.feed.cursor().epoch;
-    for document in [
-        "/feed".to_owned(),
-        format!("/feed/{epoch}/1"),
-        format!("/feed/{epoch}/2"),
-    ] {
-        let document = publisher.get(&document, &[]).await;
-        let batch = publisher.get(&document.link("related").unwrap(), &[]).await;
-        assert_eq!(
-            batch.header("content-type"),
-            "application/cloudevents-batch+json"
-        );
-        assert_eq!(batch.header("cache-control"), "private, no-cache");
-        let events: Vec<serde_json::Value> = serde_json::from_str(&batch.body).unwrap();
-        let mut ids: Vec<_> = events.iter().map(|e| e["id"].as_str().unwrap()).collect();
-        ids.reverse();
-        let feed: atom_syndication::Feed = document.body.parse().unwrap();
-        let entries: Vec<_> = feed
-            .entries
-            .iter()
-            .map(|e| &e.id["urn:uuid:".len()..])
-            .collect();
-        assert_eq!(ids, entries);
-    }
-    for range in ["0-1", "2-1", "1-26", "1-21", "1", "1-", "01-2", "a-b"] {
-        let answer = publisher
-            .get(&format!("/feed/{epoch}/batch/{range}"), &[])
-            .await;
-        assert_eq!(answer.status, 404, "{range}");
-    }
-}
-
 async fn a_filtered_view_changes_only_with_what_it_shows<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
     publisher.publish(145).await;
@@ -568,36 +502,6 @@ async fn a_malformed_request_is_refused<B: Testable>(url: &str) {
             (405, "GET, HEAD, OPTIONS".to_owned())
         );
     }
-}
-
-/// Several such answers at once would end the process (I11).
-async fn a_batch_is_bounded_in_bytes<B: Testable>(url: &str) {
-    let publisher = Publisher::<B>::open(url).await;
-    let mut tx = publisher.database.begin().await.unwrap();
-    for _ in 0..16 {
-        let large = NewEvent {
-            data: format!("\"{}\"", "x".repeat(1_000_000)),
-            ..event("order/1")
-        };
-        outbox::append(&mut tx, &large).await.unwrap();
-    }
-    tx.commit().await.unwrap();
-    publisher.feed.publish().await.unwrap();
-    let epoch = publisher.feed.cursor().epoch;
-    let batch = async |range: &str| {
-        publisher
-            .get(&format!("/feed/{epoch}/batch/{range}"), &[])
-            .await
-    };
-    assert_eq!(batch("1-15").await.status, 200);
-    assert_eq!(batch("2-16").await.status, 200);
-    let refused = batch("1-16").await;
-    assert_eq!(refused.status, 404);
-    assert!(
-        refused.body.contains("more than a document has"),
-        "{}",
-        refused.body
-    );
 }
 
 /// Someone has deleted an event. Readers see that it is missing, and all others.

@@ -6,6 +6,7 @@ mod accept;
 mod archive;
 mod base_url;
 mod batch_size;
+mod batches;
 mod checklist;
 mod checklist_http;
 mod claims;

@@ -134,7 +134,12 @@ pub async fn the_end_of_another_order_is_parked<T: Subject<S>, S: Sql>(url: &str
     assert_eq!(about, ["order/1", "order/2", "order/3", "order/4"]);
     for event in &parked {
         let reason = event.reason.as_deref().unwrap_or_default();
-        assert!(reason.contains("another order"), "{reason}");
+        let id = event.subject.trim_start_matches("order/");
+        let about = format!(
+            "this event is about another order {id} than the {}",
+            one::<T, S>()
+        );
+        assert!(reason.starts_with(&about), "{reason}");
     }
     // The same, about the order that is here.
     for event in parked {

@@ -80,7 +80,7 @@ impl<S: Store> Effect<S> for Invoicing {
                     if !order.is_of(cause.customer, cause.placed) =>
                 {
                     return Err(EffectError::Park(format!(
-                        "this event is about another order <built-in function id> than the invoice that is here: that is of an order which \
+                        "this event is about another order {id} than the invoice that is here: that is of an order which \
                          customer {} placed at {}",
                         cause.customer, cause.placed
                     )));
