@@ -173,10 +173,11 @@ fn is_of_the_server(error: &sqlx::Error) -> bool {
             // such as a shutdown; a server that is read-only.
             let class = code.get(..2).unwrap_or_default();
             match &*code {
-                // PgBouncer has one code for all: also for a connection of its own to the server that is lost.
+                // PgBouncer has one code for all: also for the server behind it, and for its own limits. The rest, such as a
+                // setting, a name, a password or a mode of pooling, stays as it is.
                 "08P01" => {
-                    let settings = ["startup parameter", "startup packet", "no such"];
-                    !settings.iter().any(|one| error.message().contains(one))
+                    let passing = ["server", "timeout", "no more connections"];
+                    passing.iter().any(|one| error.message().contains(one))
                 }
                 "25006" => true,
                 _ => ["08", "53", "57"].contains(&class),
