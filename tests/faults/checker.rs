@@ -58,9 +58,12 @@ fn v3_dense_and_immutable(evidence: &Evidence) -> Checked {
 
 /// What a run that left `directory` has violated.
 pub(crate) fn violations(directory: &Path) -> Vec<String> {
-    let evidence = Evidence::read(directory);
+    violations_of(&Evidence::read(directory))
+}
+
+pub(crate) fn violations_of(evidence: &Evidence) -> Vec<String> {
     let decide = |(name, rule): &(&str, Rule)| {
-        let wrong = rule(&evidence).err()?;
+        let wrong = rule(evidence).err()?;
         Some(format!("{name}: {wrong}"))
     };
     RULES.iter().filter_map(decide).collect()

@@ -11,6 +11,7 @@ use crate::fleet::Fleet;
 use crate::history::FILES;
 
 /// The input of the checker.
+#[derive(Debug, Clone)]
 pub(crate) struct Evidence {
     pub(crate) history: Vec<Value>,
     pub(crate) http: Vec<Value>,

@@ -12,6 +12,7 @@ mod disk;
 mod evidence;
 mod failover;
 mod fleet;
+mod forged;
 mod front;
 mod guards;
 mod hangups;

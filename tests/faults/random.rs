@@ -10,6 +10,8 @@ use harness::Backend;
 use harness::marks::Marks;
 
 use crate::checker::{assert_no_violations, violations};
+use crate::evidence::Evidence;
+use crate::forged;
 use crate::life::Life;
 use crate::plan::{Fault, Plan};
 use crate::reached;
@@ -37,9 +39,11 @@ async fn a_short_random_run_of_the_program_on_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_short_random_run_without_rust() {
+async fn a_short_random_run_without_rust_in_which_each_forgery_is_seen() {
     if let Some(plan) = Plan::of(6, Backend::Postgres, 15).without_rust() {
-        assert_no_violations(&live(&plan, "without-rust-6").await);
+        let left = live(&plan.with_webhook(), "without-rust-6").await;
+        assert_no_violations(&left);
+        forged::assert_each_is_seen(&Evidence::read(&left));
     }
 }
 
