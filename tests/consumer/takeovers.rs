@@ -17,6 +17,7 @@ harness::on_both_databases! {
     a_survivor_takes_what_the_others_left
     partitions_that_change_hands_lose_nothing
     a_window_that_moved_past_some_partitions_halts
+    a_partition_without_a_window_keeps_those_of_others
 }
 
 /// Entries of a page.
@@ -39,11 +40,27 @@ struct Feed {
     newest: u32,
     /// An entry at the top of each document.
     pinned: Option<u32>,
+    /// So many of the oldest entries were edited, and are in the first document, too.
+    edited: u32,
     /// An entry whose data is away.
     away: Option<u32>,
 }
 
 impl Feed {
+    fn first(self, numbers: RangeInclusive<u32>) -> Atom {
+        let edited = (1..=self.edited).map(|number| {
+            let entry = Entry::foreign(number);
+            let published = format!("<published>{}</published>", entry.updated);
+            Entry {
+                updated: Entry::foreign(self.newest).updated,
+                ..entry.with(&published)
+            }
+        });
+        let mut document = self.document(numbers);
+        document.entries.splice(0..0, edited);
+        document
+    }
+
     fn document(self, numbers: RangeInclusive<u32>) -> Atom {
         let numbers = numbers.rev();
         let pinned = self.pinned.into_iter();
@@ -62,7 +79,11 @@ impl Feed {
             Kind::Paged(size) => {
                 for page in 1..=newest.div_ceil(size) {
                     let last = newest - (page - 1) * size;
-                    let mut feed = self.document(last.saturating_sub(size - 1).max(1)..=last);
+                    let numbers = last.saturating_sub(size - 1).max(1)..=last;
+                    let mut feed = match page {
+                        1 => self.first(numbers),
+                        _ => self.document(numbers),
+                    };
                     if last > size {
                         feed = feed.link("next", &format!("/feed?page={}", page + 1));
                     }
@@ -83,7 +104,7 @@ impl Feed {
                     let feed = older(feed, page);
                     fake.at(&format!("/archive/{page}"), Reply::feed(feed.xml()));
                 }
-                let head = older(self.document(sealed * PAGE + 1..=newest), sealed + 1);
+                let head = older(self.first(sealed * PAGE + 1..=newest), sealed + 1);
                 fake.at("/feed", Reply::feed(head.xml()));
             }
             Kind::Alone => {
@@ -106,6 +127,7 @@ async fn several_instances_take_each_entry_of_many_pages_once<B: Recording>(url:
             kind: Kind::Paged(PAGE),
             newest: 50,
             pinned: None,
+            edited: 0,
             away: None,
         };
         feed.serve(&fake);
@@ -167,6 +189,7 @@ async fn a_survivor_takes_what_the_others_left<B: Recording>(url: &str) {
         kind: Kind::Paged(PAGE),
         newest: 10,
         pinned: None,
+        edited: 0,
         away: None,
     };
     feed.serve(&fake);
@@ -196,8 +219,8 @@ async fn partitions_that_change_hands_lose_nothing<B: Recording>(url: &str) {
         let mut feed = Feed {
             kind,
             newest: 20,
-            // One of one or two entries hides what is behind it.
-            pinned: (rng.bool() && matches!(kind, Kind::Paged(PAGE) | Kind::Archived)).then_some(4),
+            pinned: rng.bool().then_some(4),
+            edited: 0,
             away: None,
         };
         let name = format!("seed {seed}: {kind:?}, {:?}", feed.pinned);
@@ -208,7 +231,8 @@ async fn partitions_that_change_hands_lose_nothing<B: Recording>(url: &str) {
         for _ in 0..5 {
             drop(reader);
             let before = feed.newest;
-            feed.newest += rng.u32(0..30);
+            feed.newest += rng.u32(0..45);
+            feed.edited = rng.u32(0..4);
             feed.away =
                 (rng.bool() && before < feed.newest).then(|| rng.u32(before + 1..=feed.newest));
             feed.serve(&fake);
@@ -246,6 +270,7 @@ async fn a_window_that_moved_past_some_partitions_halts<B: Recording>(url: &str)
             kind: Kind::Alone,
             newest: 10,
             pinned: None,
+            edited: 0,
             away: None,
         };
         let name = format!("seed {seed}");
@@ -295,4 +320,33 @@ async fn a_window_that_moved_past_some_partitions_halts<B: Recording>(url: &str)
         halts > 1 && complete > 1,
         "{halts} halts, {complete} complete"
     );
+}
+
+/// An instance has read the feed, another one was killed in its first read, and the survivor is interrupted in its next.
+async fn a_partition_without_a_window_keeps_those_of_others<B: Recording>(url: &str) {
+    let fake = Fake::start().await;
+    let mut feed = Feed {
+        kind: Kind::Alone,
+        newest: 10,
+        pinned: None,
+        edited: 0,
+        away: None,
+    };
+    feed.serve(&fake);
+    drop(Reader::<B>::open(url, &fake.url("/feed")).await);
+    hand_over(url, "order", &(0..8).collect()).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.drain().await;
+    let taken = reader.ids().await;
+    feed.away = (1..=10).find(|number| !taken.contains(&ids([*number])[0]));
+    feed.serve(&fake);
+    drop(reader);
+    hand_over(url, "order", &(0..16).collect()).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    let _ = reader.poll().await;
+    let windows = "SELECT count(*) FROM feed_partition WHERE anchor IS NOT NULL";
+    assert_eq!(reader.number(windows).await, 8);
+    feed.newest = 50;
+    feed.serve(&fake);
+    assert_eq!(reader.poll().await, Ok(Polled::Halted));
 }

@@ -19,6 +19,9 @@ harness::on_both_databases! {
     an_interrupted_walk_keeps_its_position
     a_feed_must_show_the_position_of_every_partition
     an_entry_that_cannot_be_read_is_parked_alone
+    old_entries_in_the_head_of_an_archive_hide_no_page
+    a_document_of_thousands_of_entries_continues
+    a_document_that_shrinks_for_a_while_continues
 }
 
 /// Entries in this order; `n'm` is entry n as it was edited at the time of entry m.
@@ -272,4 +275,58 @@ async fn an_entry_that_cannot_be_read_is_parked_alone<B: Recording>(url: &str) {
         let reason = parked.reason.unwrap_or_default();
         assert!(reason.contains(why), "{name}: {reason}");
     }
+}
+
+/// RFC 5005, section 4.2: an entry that was edited appears again where new ones do.
+async fn old_entries_in_the_head_of_an_archive_hide_no_page<B: Recording>(url: &str) {
+    for head in ["41 5'40", "43 42 41 7'40 6'40 5'40", "41 20'40 19'40"] {
+        let page = |last: u32| {
+            let page = Atom::of(last - 9..=last).archive();
+            match last {
+                10 => page,
+                _ => page.link("prev-archive", &format!("/page/{}", last - 10)),
+            }
+        };
+        let fake = Fake::start().await;
+        for last in [10, 20, 30, 40] {
+            fake.at(&format!("/page/{last}"), Reply::feed(page(last).xml()));
+        }
+        serve(&fake, &Atom::of(19..=20).link("prev-archive", "/page/20"));
+        let name = head.replace('\'', " of ");
+        let mut reader = Reader::<B>::of(&name, url, &fake.url("/feed")).await;
+        reader.takes(&ids(1..=20)).await;
+        serve(&fake, &feed(head).link("prev-archive", "/page/40"));
+        reader.drain().await;
+        let newest = head.split(' ').next().unwrap().parse().unwrap();
+        let mut taken = reader.ids().await;
+        taken.sort();
+        let mut expected = ids(1..=newest);
+        expected.sort();
+        assert_eq!(taken, expected, "{head}");
+    }
+}
+
+/// It shows more entries than a window remembers.
+async fn a_document_of_thousands_of_entries_continues<B: Recording>(url: &str) {
+    let fake = serving(&Atom::of(1..=2_500)).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.drain().await;
+    for newest in [2_501, 2_502, 2_520] {
+        serve(&fake, &Atom::of(1..=newest));
+        reader.drain().await;
+        assert_eq!(reader.status().await.halted, None);
+        assert_eq!(reader.ids().await.len(), newest as usize);
+    }
+}
+
+async fn a_document_that_shrinks_for_a_while_continues<B: Recording>(url: &str) {
+    let fake = serving(&Atom::of(1..=300)).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.drain().await;
+    for shown in [Atom::of(291..=300), Atom::of(1..=301)] {
+        serve(&fake, &shown);
+        reader.drain().await;
+        assert_eq!(reader.status().await.halted, None);
+    }
+    assert_eq!(reader.ids().await.len(), 301);
 }

@@ -15,13 +15,24 @@ pub(crate) struct Position {
     /// The feed's epoch; `None` before the first event, and for feeds without sequences.
     pub(crate) epoch: Option<String>,
     pub(crate) sequence: Sequence,
-    /// The `atom:id` of the event there.
+    /// The `atom:id` of the event there; for feeds without sequences, what they showed. A partition that moves to a
+    /// position without one keeps its own.
     pub(crate) anchor: Option<String>,
     /// When that event was published.
     pub(crate) updated: Option<DateTime<Utc>>,
     /// The head's validators, once all of its events are taken.
     pub(crate) etag: Option<String>,
     pub(crate) last_modified: Option<String>,
+}
+
+impl Position {
+    /// Returns what [`Consume::advance`] makes of it.
+    pub(crate) fn moved_to(&self, to: &Self) -> Self {
+        Self {
+            anchor: to.anchor.as_ref().or(self.anchor.as_ref()).cloned(),
+            ..to.clone()
+        }
+    }
 }
 
 /// A partition that this instance works on.

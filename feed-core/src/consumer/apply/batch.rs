@@ -15,7 +15,7 @@ use super::instance::Instance;
 use super::parked::{erase_parked, park};
 use crate::consumer::counts::Counts;
 use crate::consumer::effect::{Effect, EffectError};
-use crate::consumer::progress::position::{moves, position_between};
+use crate::consumer::progress::position::{moves, position_at};
 use crate::consumer::received::Received;
 use crate::consumer::sanitize::printable;
 use crate::consumer::source::content::Arrival;
@@ -112,7 +112,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             let (chunk, after) = rest.split_at(size.min(rest.len()));
             let end = match after {
                 [] => to.clone(),
-                _ => position_between(chunk, to, held),
+                _ => position_at(chunk, to),
             };
             let applied = self.apply_chunk(held, chunk, &end).await?;
             total.events += applied.events;
@@ -194,7 +194,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             .iter_mut()
             .filter(|held| kept.contains(&held.partition))
         {
-            held.position = to.clone();
+            held.position = held.position.moved_to(to);
         }
         let fenced = kept.len() < asked;
         if fenced {

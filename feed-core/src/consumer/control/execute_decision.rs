@@ -7,7 +7,7 @@ use super::decision::{Decision, ResumeFrom};
 use crate::consumer::apply::renewal::renew;
 use crate::consumer::effect::Effect;
 use crate::consumer::outcome::PollError;
-use crate::consumer::round::backfill::walk_back;
+use crate::consumer::round::backfill::{LIMITS, walk_back};
 use crate::consumer::round::follower::Follower;
 use crate::consumer::source::document::Document;
 use crate::consumer::source::fetch::Source;
@@ -230,15 +230,22 @@ async fn newest_position<B: Backend, E: Effect<B>>(
 }
 
 /// Returns the entries that a walk from `head` on meets, those of newer documents first. If the walk exceeds its limits, returns
-/// the entries of the head alone, which no later full walk must take.
+/// those of the first two documents, which show a later walk where it ends.
 async fn entries_from<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     head: Document,
 ) -> Result<Vec<String>, PollError> {
-    let shown: Vec<String> = ids_of(&head).map(str::to_owned).collect();
-    match walk_back(follower, head).await {
+    match walk_back(follower, head.clone()).await {
         Ok(backlog) => Ok(backlog.ids().map(str::to_owned).collect()),
-        Err(PollError::TooLong { .. }) => Ok(shown),
+        Err(PollError::TooLong { .. }) => {
+            let mut shown = Vec::new();
+            let mut walk = Walk::back(&follower.source, head, LIMITS);
+            for _ in 0..2 {
+                let document = walk.next().await?;
+                shown.extend(document.iter().flat_map(ids_of).map(str::to_owned));
+            }
+            Ok(shown)
+        }
         Err(error) => Err(error),
     }
 }

@@ -5,7 +5,7 @@ use crate::consumer::source::document::Document;
 use crate::consumer::source::entry::event_id;
 use crate::cursor::Cursor;
 use crate::event::Sequence;
-use crate::store::consume::{Held, Position};
+use crate::store::consume::Position;
 
 /// A stored position of which no cursor can be made: earlier versions took events with any id.
 #[derive(Debug, thiserror::Error)]
@@ -97,21 +97,8 @@ pub(crate) fn moves(from: &Position, to: &Position) -> bool {
         || from.sequence == to.sequence && (to.epoch.is_none() || from != to)
 }
 
-/// Returns the position after the last event of `chunk`, on the way to `to`. Without sequences
-/// there is no position in between: the claims record what is done, and partitions stay where they
-/// are.
-pub(crate) fn position_between(chunk: &[Arrival], to: &Position, held: &[Held]) -> Position {
-    let is_numbered = chunk.iter().any(|arrival| arrival.event.sequence.is_some());
-    match held.first() {
-        Some(held) if !is_numbered => Position {
-            anchor: held.position.anchor.clone(),
-            ..Position::default()
-        },
-        _ => position_at(chunk, to),
-    }
-}
-
-/// Returns the position of the last event of `chunk` in a feed with sequences, on the way to `to`.
+/// Returns the position of the last event of `chunk`, on the way to `to`. Without sequences there is no
+/// position in between: the claims record what is done, and partitions stay where they are.
 pub(crate) fn position_at(chunk: &[Arrival], to: &Position) -> Position {
     let Some((event, sequence)) = chunk
         .last()

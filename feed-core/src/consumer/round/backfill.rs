@@ -1,5 +1,5 @@
-//! Backfill through a feed without sequences: read from the head back, document by document, to a
-//! known entry; then apply from oldest to newest. Only the claims tell which entries are new.
+//! Backfill through a feed without sequences: read from the head back, document by document, to the window
+//! that was shown last; then apply from oldest to newest. Only the claims tell which entries are new.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,13 +17,13 @@ use crate::consumer::source::entry::FoundEntry;
 use crate::consumer::source::fetch::NewHead;
 use crate::consumer::source::redact::redact_url;
 use crate::consumer::source::walk::{Limits, Walk};
-use crate::consumer::source::window::{Window, ids_of};
+use crate::consumer::source::window::{Search, Window, ids_of};
 use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::Position;
 
 /// The limits of one walk: documents, and their bytes together (I11).
-const LIMITS: Limits = Limits {
+pub(in crate::consumer) const LIMITS: Limits = Limits {
     documents: 1_000,
     bytes: 64 * 1024 * 1024,
 };
@@ -40,7 +40,7 @@ pub(in crate::consumer) struct Backlog {
     latest: HashMap<String, (usize, DateTime<Utc>)>,
     /// A window that was not found again: entries after it may be missing.
     lost: Option<Window>,
-    /// The common anchor of the held partitions: none misses an entry up to there.
+    /// The oldest anchor of the held partitions: none misses an entry up to there. `None` if one has none.
     common: Option<String>,
     /// True if the documents show less than was taken: they come from an outdated cache, or have lost
     /// newer entries for a moment. The window then stays as it was.
@@ -63,32 +63,27 @@ pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
         Mark::WindowLost.reached();
         return follower.halt(&missing_after(lost)).await;
     }
-    let common = Position {
-        anchor: backlog.common.clone(),
-        ..Position::default()
-    };
     let shown = backlog
         .documents
         .iter()
         .find_map(|document| backlog.window(document));
-    let apart = follower.cursors.anchors().len() > 1;
+    // Partitions whose anchors differ stay where they are until all is applied: the next walk begins there if this one
+    // is interrupted. In between, only the claims record what is done.
+    let anchor = follower.cursors.seen.anchor.clone();
     let to = Position {
         // A feed that is empty for a moment has shown nothing new.
         anchor: match shown.filter(|_| !backlog.outdated) {
             Some(window) => Some(window.to_string()),
-            None if apart => return Ok(Polled::UpToDate { waited: false }),
-            None => backlog.common.clone(),
+            None => anchor.clone(),
         },
         etag: validators.etag,
         last_modified: validators.last_modified,
         ..Position::default()
     };
-    if apart {
-        // If the walk is interrupted, the next one begins at the common anchor.
-        if follower.apply(Vec::new(), common.clone()).await?.is_none() {
-            return Ok(Polled::Interrupted);
-        }
-    }
+    let between = Position {
+        anchor,
+        ..Position::default()
+    };
     let mut applied = 0;
     for index in (0..backlog.documents.len()).rev() {
         let document = &backlog.documents[index];
@@ -98,8 +93,7 @@ pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
             new.drain(..arrivals.len());
             let end = match (index, new.as_slice()) {
                 (0, []) => to.clone(),
-                // In between, only the claims record what is done.
-                _ => common.clone(),
+                _ => between.clone(),
             };
             match follower.apply(arrivals, end).await? {
                 Some(events) => applied += events,
@@ -125,11 +119,7 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
     let anchors = follower.cursors.anchors();
     let begins = anchors.is_empty() || anchors.contains(&None);
     let mut sought: Vec<Sought> = anchors.into_iter().flatten().map(Sought::new).collect();
-    let newest: Vec<Window> = sought.iter().map(|one| one.window.clone()).collect();
-    let mut backlog = Backlog {
-        common: sought.first().filter(|_| !begins).map(Sought::anchor),
-        ..Backlog::default()
-    };
+    let mut backlog = Backlog::default();
     let (mut all_known, mut all_claimed) = (!begins, !begins);
     let mut walk = Walk::back(&follower.source, head, LIMITS);
     while let Some(document) = walk.next().await? {
@@ -137,58 +127,58 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
         let claimed = claimed(&follower.instance, &ids).await?;
         let known: HashSet<&str> = claimed.iter().map(String::as_str).collect();
         all_claimed &= ids.iter().all(|id| known.contains(id));
-        // Of the windows that end here, the oldest one knows fewest of the entries up to here.
-        let mut fewest = usize::MAX;
-        sought.retain_mut(|one| {
-            let known = one.window.known_in(&document, &known);
+        let is_further = |id: &&str| !backlog.latest.contains_key(*id);
+        let further: HashSet<&str> = ids.iter().copied().filter(is_further).collect();
+        for Sought { search, .. } in sought.iter_mut().filter(|one| !one.search.has_ended()) {
+            let known = search.window.known_in(&document, &known);
             all_known &= ids.iter().all(|id| known.contains(id));
-            one.known += known.len();
-            let found = one.window.continues_in(&document, &known);
-            if found && !begins && one.known <= fewest {
-                fewest = one.known;
-                backlog.common = Some(one.anchor());
-            }
-            !found
-        });
+            search.look(backlog.documents.len(), &document, &known, &further);
+        }
         backlog.known.extend(claimed);
         backlog.add(document, follower.subscription.names.feed_url);
-        if sought.is_empty() && !begins {
+        if !begins && sought.iter().all(|one| one.search.has_ended()) {
             break;
         }
     }
+    let ends = sought.iter().map(|one| (one.search.end(), one));
+    let oldest = ends
+        .clone()
+        .filter(|(end, _)| end.is_some())
+        .max_by_key(|(end, _)| *end);
+    backlog.common = oldest
+        .map(|(_, one)| one.anchor.clone())
+        .filter(|_| !begins);
     let mut documents = backlog.documents.iter();
     if let Some(shown) = documents.find(|one| !one.entries.is_empty()) {
-        backlog.outdated = match sought.is_empty() {
-            true => all_known && newest.iter().any(|window| !window.is_shown_in(shown)),
+        let lost = ends.clone().find(|(end, _)| end.is_none());
+        backlog.outdated = match lost {
+            None => {
+                all_known
+                    && sought
+                        .iter()
+                        .any(|one| !one.search.window.is_shown_in(shown))
+            }
             // As long as it shows nothing else, nothing can be taken too early.
-            false => all_claimed,
+            Some(_) => all_claimed,
         };
-        let lost = sought.into_iter().next().map(|one| one.window);
+        let lost = lost.map(|(_, one)| one.search.window.clone());
         backlog.lost = lost.filter(|_| !backlog.outdated);
     }
     Ok(backlog)
 }
 
-/// A window that a walk looks for.
+/// The window of some partitions, and the text that is stored of it.
 struct Sought {
-    window: Window,
-    /// The text that is stored of it.
+    search: Search,
     anchor: String,
-    /// How many entries of the documents so far it knows.
-    known: usize,
 }
 
 impl Sought {
     fn new(anchor: String) -> Self {
         Self {
-            window: Window::parse(&anchor),
+            search: Search::new(Window::parse(&anchor)),
             anchor,
-            known: 0,
         }
-    }
-
-    fn anchor(&self) -> String {
-        self.anchor.clone()
     }
 }
 

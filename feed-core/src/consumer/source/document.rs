@@ -18,7 +18,7 @@ use crate::partition::Partitions;
 const FEEDS: [&str; 3] = ["application/atom+xml", "application/xml", "text/xml"];
 
 /// A parsed feed document.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Document {
     /// The URL it was read from.
     read_from: Url,
@@ -41,7 +41,7 @@ pub(crate) struct Document {
 }
 
 /// The events up to the cursor that the feed has left out, as it was asked to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Omitted {
     /// The partitions whose events are all there.
     pub(super) share: Partitions,

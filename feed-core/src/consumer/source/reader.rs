@@ -33,7 +33,7 @@ const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 const RELATIONS: &str = "http://www.iana.org/assignments/relation/";
 
 /// A link of a document.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Link {
     pub(crate) href: String,
     /// The name of a registered relation, or another IRI; in lower case.

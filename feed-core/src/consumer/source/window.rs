@@ -5,10 +5,12 @@
 //! A window remembers by itself what was shown. The claims do not tell: another instance, or a walk
 //! that was interrupted, may have claimed newer entries, and only those of its own partitions.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::document::Document;
@@ -30,6 +32,9 @@ pub(crate) struct Window {
     shown: usize,
     /// Ids of the newest entries, newest first.
     pub(crate) newest: Vec<String>,
+    /// When the newest one was changed last. Older versions stored no date.
+    #[serde(default)]
+    updated: Option<DateTime<Utc>>,
     /// Hashes of the ids of the newest entries that were shown up to then, newest first. Older versions
     /// stored none.
     #[serde(default)]
@@ -44,6 +49,7 @@ impl Window {
         let window = Self {
             shown: document.entries.len(),
             newest,
+            updated: document.entries.last().map(|entry| entry.updated),
             remembered: Vec::new(),
         };
         (window.shown > 0).then(|| window.and_before(ids_of(document)))
@@ -73,6 +79,7 @@ impl Window {
         serde_json::from_str(text).unwrap_or_else(|_| Self {
             shown: usize::MAX,
             newest: vec![text.to_owned()],
+            updated: None,
             remembered: Vec::new(),
         })
     }
@@ -98,36 +105,132 @@ impl Window {
         ids_of(document).filter(is_known).collect()
     }
 
-    /// Returns true if no entry can be missing between this window and `document`, in which the
-    /// entries with the ids `known` are not new.
-    pub(crate) fn continues_in(&self, document: &Document, known: &HashSet<&str>) -> bool {
-        let is_known = |entry: &&FoundEntry| known.contains(entry.id.as_str());
-        let known_here = document.entries.iter().filter(is_known).count();
+    /// Returns what `document` shows of this window.
+    fn found_in(
+        &self,
+        document: &Document,
+        known: &HashSet<&str>,
+        further: &HashSet<&str>,
+    ) -> Found {
         let shows = |id: &String| document.entries.iter().any(|entry| entry.id == *id);
+        let is_new = |entry: &&FoundEntry| !known.contains(entry.id.as_str());
+        let mut all: Vec<&FoundEntry> = document.entries.iter().collect();
+        all.sort_by_key(|entry| entry.index);
+        let fresh: Vec<&FoundEntry> = all.iter().copied().filter(is_new).collect();
+        // The newest one is as it was, and nothing in the document is out of order, as one that is pinned.
+        let newest = all.iter().find(|entry| {
+            self.newest.first() == Some(&entry.id) && self.updated == Some(entry.updated)
+        });
+        let order_of_fresh = Order::of(&fresh);
+        let order = Order::of(&all).filter(|order| order_of_fresh.is_none_or(|one| one == *order));
+        let in_place = newest.is_some_and(|newest| {
+            fresh.is_empty() || order.is_some_and(|order| order.allows(newest, &fresh))
+        });
+        if document.complete || in_place {
+            return Found::Surely;
+        }
         // All entries are still there.
         let dropped_nothing = self.newest.len() == self.shown && self.newest.iter().all(shows);
-        // So many entries are not pinned, or edited and moved up.
-        let half_is_known = known_here > 0 && 2 * known_here >= document.entries.len();
-        if document.complete || dropped_nothing || half_is_known {
-            return true;
+        // So many entries are not pinned, or edited and moved up. A document may show more than is remembered.
+        let remembered = Some(self.remembered.len()).filter(|remembered| *remembered > 0);
+        let shown = further.len().min(remembered.unwrap_or(usize::MAX));
+        let known_further = further.intersection(known).count();
+        let half_is_known = known_further > 0 && 2 * known_further >= shown;
+        if dropped_nothing || half_is_known {
+            return Found::Probably;
         }
         // The feed has moved on by more than half. Then one of the newest entries must be where the
         // document's order has it: on the old side of all new entries. An entry that is pinned, or
         // moved up after an edit, is shown however far the feed has moved on.
-        let mut fresh: Vec<&FoundEntry> = document
-            .entries
+        let mut newest = all
             .iter()
-            .filter(|entry| !is_known(entry))
-            .collect();
-        fresh.sort_by_key(|entry| entry.index);
-        let Some(order) = Order::of(&fresh) else {
-            return false;
-        };
-        // Of few entries the oldest prove nothing.
-        let newest = &self.newest[..self.shown.div_ceil(3).min(self.newest.len())];
-        let mut entries = document.entries.iter();
-        entries.any(|entry| newest.contains(&entry.id) && order.allows(entry, &fresh))
+            .filter(|entry| self.proving().contains(&entry.id));
+        match order_of_fresh {
+            Some(order) if newest.any(|entry| order.allows(entry, &fresh)) => Found::Probably,
+            _ => Found::No,
+        }
     }
+
+    /// Returns the newest entries. Of few entries the oldest prove nothing.
+    fn proving(&self) -> &[String] {
+        &self.newest[..self.shown.div_ceil(3).min(self.newest.len())]
+    }
+}
+
+/// A walk back that looks for a window.
+#[derive(Debug)]
+pub(crate) struct Search {
+    pub(crate) window: Window,
+    /// The entries of the documents so far that are not new.
+    known: HashSet<String>,
+    /// Where the window probably ends.
+    end: Option<End>,
+    /// True if that is sure: the next older document shows it, too.
+    has_ended: bool,
+    /// True if the last document has fewer entries than the window had, and so has room for all newer ones.
+    has_room: bool,
+}
+
+/// The number of a document, and how many entries up to there are not new. Of several windows that end in one document, the
+/// oldest one knows fewest.
+pub(crate) type End = (usize, Reverse<usize>);
+
+impl Search {
+    pub(crate) fn new(window: Window) -> Self {
+        Self {
+            window,
+            known: HashSet::new(),
+            end: None,
+            has_ended: false,
+            has_room: false,
+        }
+    }
+
+    /// Looks at the next older document, which has this number. Of its entries those with the ids `known` are not new, and
+    /// `further` are in no newer document: one that is pinned is in each.
+    pub(crate) fn look(
+        &mut self,
+        number: usize,
+        document: &Document,
+        known: &HashSet<&str>,
+        further: &HashSet<&str>,
+    ) {
+        self.known.extend(known.iter().map(|id| (*id).to_owned()));
+        self.has_room = document.entries.len() < self.window.shown;
+        match self.window.found_in(document, known, further) {
+            Found::No if further.is_empty() => {}
+            Found::No => self.end = None,
+            found => {
+                self.has_ended = found == Found::Surely || self.end.is_some();
+                self.end.get_or_insert((number, Reverse(self.known.len())));
+            }
+        }
+    }
+
+    /// Returns true if no older document is needed.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Returns where the window ends; `None` if entries after it may be missing. In a document behind which there is
+    /// none, one or two old entries may be pinned.
+    pub(crate) fn end(&self) -> Option<End> {
+        let mut newest = self.window.proving().iter();
+        let proved =
+            self.has_room || self.known.len() >= NEWEST || newest.any(|id| self.known.contains(id));
+        self.end.filter(|_| self.has_ended || proved)
+    }
+}
+
+/// What a document shows of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// It may be newer than the window by any number of entries.
+    No,
+    /// It continues the window, or shows old entries that were edited: an archive then has pages in between.
+    Probably,
+    /// No entry can be missing between the window and the document.
+    Surely,
 }
 
 /// Returns the ids of the entries, newest first.
@@ -155,10 +258,10 @@ enum Order {
 }
 
 impl Order {
-    /// Detects the order from the new entries; `None` if they show none, or if there is only one.
-    fn of(fresh: &[&FoundEntry]) -> Option<Self> {
-        let by_publication: Vec<_> = fresh.iter().map(|entry| entry.published).collect();
-        let by_update: Vec<_> = fresh.iter().map(|entry| entry.updated).collect();
+    /// Detects the order of entries; `None` if they show none, or if there is only one.
+    fn of(entries: &[&FoundEntry]) -> Option<Self> {
+        let by_publication: Vec<_> = entries.iter().map(|entry| entry.published).collect();
+        let by_update: Vec<_> = entries.iter().map(|entry| entry.updated).collect();
         // An edit changes the update date alone.
         let mut dates = [by_publication, by_update].into_iter();
         dates.find_map(|dates| match () {
@@ -203,8 +306,11 @@ mod tests {
         let window = Window::of(&before).expect("entries");
         let window = Window::parse(&window.to_string());
         // Another instance has taken everything meanwhile.
-        let claimed = ids_of(&after).collect();
-        window.continues_in(&after, &window.known_in(&after, &claimed))
+        let all = ids_of(&after).collect();
+        let known = window.known_in(&after, &all);
+        let mut search = Search::new(window.clone());
+        search.look(0, &after, &known, &all);
+        search.end().is_some()
     }
 
     const TEN: &str = "10 9 8 7 6 5 4 3 2 1";
@@ -231,6 +337,8 @@ mod tests {
             "10'13 12 11 9 8 7 6 5 4 3",
             // An old entry is pinned.
             "3 14 13 12 11 10 9 8 7 6",
+            // Few are left.
+            "12 11 7 6 5",
             // All were edited at once.
             "11 10'12 9'12 8'12 7'12 6'12 5'12 4'12 3'12 2'12",
             // A new entry has an old date.
@@ -241,6 +349,8 @@ mod tests {
         for (before, after) in [
             ("1", "2 1"),
             ("1", "3 2 1'4"),
+            // Of three entries two were deleted.
+            ("3 2 1", "4 1"),
             ("2 1", "1'5 4 3 2'6"),
             ("3 1", "4 3 2 1"),
         ] {
@@ -266,6 +376,9 @@ mod tests {
             ("3 2 1", "40 39 38 37 36 35 34 33 32 1"),
             // An entry is pinned by its date.
             ("99 10 9 8 7 6 5 4 3 2", "99 40 39 38 37 36 35 34 33 32"),
+            // One or two that are pinned, and as many new ones.
+            ("4 10", "4 12"),
+            ("4 10 9", "4 5 40 39"),
             // No visible order.
             (TEN, "10 40'9 39'9 38'9 37'9 36'9"),
             (TEN, "38 10 33 40 35 39 32 36 34 37"),

@@ -152,7 +152,7 @@ impl NativeConsume for Postgres {
                  RETURNING id
              )
              UPDATE feed_partition
-             SET epoch = $6, sequence = $7, anchor = $8, updated = $9, etag = $10,
+             SET epoch = $6, sequence = $7, anchor = coalesce($8, anchor), updated = $9, etag = $10,
                  last_modified = $11
              FROM ours LEFT JOIN effect ON TRUE
              WHERE subscription = $1 AND feed_partition.partition = ours.partition

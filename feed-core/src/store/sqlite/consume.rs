@@ -180,7 +180,7 @@ impl NativeConsume for Sqlite {
         let moved = sqlx::query_as(sql!(
             "UPDATE -- consumer::advance
              feed_partition
-             SET epoch = $4, sequence = $5, anchor = $6, updated = $7, etag = $8,
+             SET epoch = $4, sequence = $5, anchor = coalesce($6, anchor), updated = $7, etag = $8,
                  last_modified = $9
              WHERE subscription = $1 AND lease_owner = $2
                AND (partition, lease_epoch, sequence) IN (
