@@ -91,6 +91,11 @@ impl<B: Backend> Sequencer<B> {
         })
     }
 
+    /// Returns true if the database is a copy that may be behind by any time.
+    pub(crate) fn only_reads(&self) -> bool {
+        self.access == Access::Read
+    }
+
     /// Returns the newest head that this instance knows. Costs no query.
     pub(crate) fn head(&self) -> Head {
         self.head.borrow().clone()
@@ -286,7 +291,7 @@ impl<B: Backend> Sequencer<B> {
         }
         let (mut next, mut paced) = (Instant::now(), Instant::now());
         let (mut committed, mut failing) = (false, false);
-        let mut unclosed = None;
+        let (mut unclosed, mut latest) = (None, DateTime::UNIX_EPOCH);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -308,7 +313,7 @@ impl<B: Backend> Sequencer<B> {
             }
             let begun = SystemTime::now();
             match self
-                .step(std::mem::take(&mut committed), &mut unclosed)
+                .step(std::mem::take(&mut committed), &mut unclosed, &mut latest)
                 .await
             {
                 Ok(pause) => {
@@ -338,11 +343,12 @@ impl<B: Backend> Sequencer<B> {
     }
 
     /// Does one step; returns how long to wait for the next one if no notification arrives. `unclosed` is the head
-    /// whose second waits for its end, and when it was first seen.
+    /// whose second waits for its end, and when it was first seen; `latest` the latest date that an answer can have.
     async fn step(
         &self,
         committed: bool,
         unclosed: &mut Option<(Head, DateTime<Utc>)>,
+        latest: &mut DateTime<Utc>,
     ) -> sqlx::Result<Duration> {
         let mut look = if committed {
             self.number_all().await?
@@ -353,22 +359,26 @@ impl<B: Backend> Sequencer<B> {
             Mark::Unannounced.reached();
             look = self.number_all().await?;
         }
+        let now = look.head.read_at;
+        // The clock may have gone back.
+        *latest = now.max(*latest);
         if look.head.is_closed() || self.access == Access::Read {
             return Ok(TICK);
         }
         let first_seen = match unclosed {
-            Some((head, seen)) if *head == look.head => *seen,
+            Some((head, seen)) if head.is_unchanged_in(&look.head) => *seen,
             _ => {
-                *unclosed = Some((look.head.clone(), look.now));
-                look.now
+                *unclosed = Some((look.head.clone(), *latest));
+                *latest
             }
         };
         let until = closes_at(look.head.updated, first_seen);
-        if look.now < until {
-            let left = (until - look.now).to_std();
+        if now < until {
+            let left = (until - now).to_std();
             return Ok(left.unwrap_or(TICK).min(TICK));
         }
-        let closing = B::close_second(self.database.numbering(), look.head.sequence, until);
+        // Only of this very head: a change that commits while the statement waits has a date of before.
+        let closing = B::close_second(self.database.numbering(), &look.head, until);
         self.database.statement(closing).await?;
         self.look().await?;
         Ok(TICK)

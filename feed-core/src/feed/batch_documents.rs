@@ -93,6 +93,7 @@ mod tests {
             closed_sequence: -1,
             presentation: None,
             revision: 0,
+            read_at: DateTime::UNIX_EPOCH,
         };
         let (batches, body) = (BatchDocuments::default(), Arc::new(Body::default()));
         let (before, after) = (at(10), at(11));

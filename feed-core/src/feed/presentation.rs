@@ -39,6 +39,7 @@ impl Presentation {
             closed_sequence: 0,
             presentation: None,
             revision: 0,
+            read_at: DateTime::UNIX_EPOCH,
         };
         // The types with a schema too: its address is in the documents.
         let types = documents.origin.schemas.keys().map(String::as_str);

@@ -8,9 +8,6 @@ use crate::store::Backend;
 /// 16 MiB.
 pub(super) const LARGEST: usize = 8 * 1024 * 1024;
 
-/// So many events fit without a question: each has 1 MiB at most.
-const SURELY: usize = 8;
-
 /// Returns how many of these events, from the first one on, have at most `most` bytes of data; at least one, if there is
 /// one.
 pub(super) async fn fitting<B: Backend>(
@@ -18,7 +15,8 @@ pub(super) async fn fitting<B: Backend>(
     sequences: &[Sequence],
     most: usize,
 ) -> sqlx::Result<usize> {
-    if sequences.len() <= SURELY {
+    // One is read in any case, whatever its size.
+    if sequences.len() <= 1 {
         return Ok(sequences.len());
     }
     let sizes = B::sizes(database.reader(), sequences);

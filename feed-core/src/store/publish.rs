@@ -29,6 +29,8 @@ pub(crate) struct Head {
     pub(crate) presentation: Option<i64>,
     /// How often published events have been corrected.
     pub(crate) revision: i64,
+    /// When it was read, by the database's clock.
+    pub(crate) read_at: DateTime<Utc>,
 }
 
 impl Head {
@@ -44,6 +46,15 @@ impl Head {
     /// Returns true if both have the same events and the same revision of them.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.revision == other.revision && self.cursor() == other.cursor()
+    }
+
+    /// Returns true if nothing in it has changed.
+    pub(crate) fn is_unchanged_in(&self, later: &Self) -> bool {
+        *self
+            == Self {
+                read_at: self.read_at,
+                ..later.clone()
+            }
     }
 
     /// Returns true if the second of the newest event is closed: a date then determines which
@@ -71,8 +82,6 @@ pub(crate) struct Look {
     pub(crate) unnumbered: bool,
     /// The newest row in quarantine, 0 if there is none.
     pub(crate) quarantined: i64,
-    /// The database's clock.
-    pub(crate) now: DateTime<Utc>,
 }
 
 /// A row that is no valid event, or was none when it was found.
@@ -234,9 +243,8 @@ pub(crate) trait Publish: sqlx::Database {
     /// Reads the head.
     fn look(pool: &Pool<Self>) -> impl Answer<Look>;
 
-    /// Closes the second before `until`, if event `sequence` is still the newest, and the head as it was before `until`.
-    fn close_second(pool: &Pool<Self>, sequence: Sequence, until: DateTime<Utc>)
-    -> impl Answer<()>;
+    /// Closes the second before `until`, if `head` is still what was read, and has been so since before `until`.
+    fn close_second(pool: &Pool<Self>, head: &Head, until: DateTime<Utc>) -> impl Answer<()>;
 
     /// Returns the entries from `first` to `last`, both included, in sequence.
     fn entries(pool: &Pool<Self>, first: Sequence, last: Sequence) -> impl Answer<Vec<Entry>>;

@@ -57,9 +57,10 @@ pub async fn export<B: Backend>(
         let (mut rows, mut read) = (B::rows(&mut tx, table.name, &columns), 0);
         let unreadable = |read, error| TransferError::Row(table.name, read + 1, error);
         while let Some(row) = rows.try_next().await.map_err(|error| match error {
-            error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => {
-                unreadable(read, error)
-            }
+            // SQLite refuses what is no JSON, such as a BLOB.
+            error @ (sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::Database(_)) => unreadable(read, error),
             error => error.into(),
         })? {
             let row = RawValue::from_string(row);

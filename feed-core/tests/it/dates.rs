@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use feed_core::outbox;
+use feed_core::{Database, outbox};
 use harness::until;
 
 use crate::support::{Answer, NOT_MODIFIED, Publisher, Testable, event};
@@ -14,6 +14,8 @@ harness::on_both_databases! {
     an_event_that_another_instance_does_not_know_yet_is_not_hidden
     the_link_to_the_next_page_is_not_hidden
     another_epoch_is_not_hidden
+    a_correction_that_commits_while_its_second_is_closed_is_not_hidden
+    a_copy_of_the_database_has_no_dates
 }
 
 fn date_of(answer: &Answer, name: &str) -> SystemTime {
@@ -101,6 +103,48 @@ async fn another_epoch_is_not_hidden<B: Testable>(url: &str) {
     );
     restarted.close_second().await;
     assert_eq!(newest_since(&restarted, &date).await, Some(5));
+}
+
+/// The statement that closes the second waits behind the correction, which has the date of its beginning.
+async fn a_correction_that_commits_while_its_second_is_closed_is_not_hidden<B: Testable>(
+    url: &str,
+) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(3).await;
+    let running = tokio::spawn({
+        let feed = publisher.feed.clone();
+        async move { feed.run().await }
+    });
+    let other = Database::<B>::open(url).await.unwrap();
+    let mut tx = other.begin().await.unwrap();
+    let corrected = "UPDATE feed_event SET title = 'Corrected' WHERE sequence = 3";
+    B::execute(&mut tx, corrected).await.unwrap();
+    let before = read_later(&publisher, 3).await;
+    assert!(!before.body.contains("Corrected"));
+    tx.commit().await.unwrap();
+    publisher.close_second().await;
+    let date = before.header("date");
+    let since = [("if-modified-since", date.as_str())];
+    let answer = publisher.get("/feed", &since).await;
+    assert!(answer.body.contains("Corrected"), "{answer:?}");
+    publisher.shutdown.cancel();
+    running.await.unwrap();
+}
+
+/// It may be behind by any time, and its answers have dates of now.
+async fn a_copy_of_the_database_has_no_dates<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(3).await;
+    publisher.close_second().await;
+    let copy = Publisher::<B>::copy(url).await;
+    let head = copy.get("/feed", &[]).await;
+    assert!(!head.headers.contains_key("last-modified"));
+    let (date, tag) = (head.header("date"), head.header("etag"));
+    let since = [("if-modified-since", date.as_str())];
+    assert_eq!(newest_since(&copy, &date).await, Some(3));
+    assert_eq!(publisher.get("/feed", &since).await.status, NOT_MODIFIED);
+    let known = [("if-none-match", tag.as_str())];
+    assert_eq!(copy.get("/feed", &known).await.status, NOT_MODIFIED);
 }
 
 /// A reader that sends nothing but `If-Modified-Since`, and events as fast as they come: many of

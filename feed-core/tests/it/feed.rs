@@ -22,6 +22,8 @@ harness::on_both_databases! {
     a_late_instance_reads_its_database_first
     an_event_is_for_ever_as_it_was
     a_hole_hides_no_other_event
+    a_document_with_data_has_each_event_beside_a_hole_once
+    a_page_without_an_event_is_gone
     a_filtered_view_changes_only_with_what_it_shows
     a_malformed_request_is_refused
 }
@@ -505,6 +507,33 @@ async fn a_malformed_request_is_refused<B: Testable>(url: &str) {
 }
 
 /// Someone has deleted an event. Readers see that it is missing, and all others.
+async fn a_document_with_data_has_each_event_beside_a_hole_once<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(25).await;
+    // The head is in memory.
+    publisher.get("/feed", &[]).await;
+    for deleted in [22, 25] {
+        let delete = format!("DELETE FROM feed_event WHERE sequence = {deleted}");
+        B::run(&publisher.database, &delete).await;
+        let answer = publisher.get("/feed", &[("prefer", "event-data")]).await;
+        assert_eq!(answer.sequences()[..4], [25, 24, 23, 21]);
+    }
+}
+
+async fn a_page_without_an_event_is_gone<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(25).await;
+    B::run(
+        &publisher.database,
+        "DELETE FROM feed_event WHERE sequence <= 10",
+    )
+    .await;
+    let page = format!("/feed/{}/1", publisher.feed.cursor().epoch);
+    let answer = publisher.get(&page, &[]).await;
+    assert_eq!(answer.status, 410);
+    assert!(answer.body.contains("1 to 10"), "{}", answer.body);
+}
+
 async fn a_hole_hides_no_other_event<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
     publisher.publish(25).await;

@@ -16,6 +16,7 @@ harness::on_both_databases! {
     a_document_is_bounded_and_the_next_one_continues
     a_wait_ends_with_an_event_that_matches
     a_wait_at_the_newest_ends_with_an_event_that_matches
+    a_wait_at_the_newest_ends_with_a_correction
     a_cursor_of_another_history_is_gone
     the_newest_that_match_come_with_their_data
     a_search_through_many_events_continues_in_the_next_document
@@ -267,6 +268,25 @@ async fn a_wait_at_the_newest_ends_with_an_event_that_matches<B: Testable>(url: 
         assert!(begin.elapsed() >= Duration::from_secs(1));
         assert_eq!(none.status, 304, "{form:?}");
     }
+}
+
+async fn a_wait_at_the_newest_ends_with_a_correction<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publish(&publisher, "order.erased", "order/1").await;
+    publish(&publisher, "order.placed", "order/1").await;
+    let path = "/feed?type=order.erased";
+    let known = publisher.get(path, &[]).await.header("etag");
+    let waiting = tokio::spawn({
+        let router = publisher.feed.router();
+        async move { send(router, "GET", path, &[WAIT, ("if-none-match", &known)]).await }
+    });
+    let corrected = "UPDATE feed_event SET title = 'Corrected' WHERE sequence = 1";
+    B::run(&publisher.database, corrected).await;
+    let begin = Instant::now();
+    publisher.feed.publish().await.unwrap();
+    let answer = waiting.await.unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(20), "it timed out");
+    assert!(answer.body.contains("Corrected"), "{answer:?}");
 }
 
 async fn a_wait_ends_with_an_event_that_matches<B: Testable>(url: &str) {

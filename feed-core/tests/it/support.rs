@@ -10,8 +10,8 @@ use chrono::Utc;
 use feed_core::feed::{PageWriter, View};
 use feed_core::http::BaseUrl;
 use feed_core::{
-    Backend, Batch, Consumer, Database, Effect, EffectError, EventId, Feed, FeedSettings, NewEvent,
-    Received, Subscription, outbox,
+    Backend, Batch, Consumer, Database, DatabaseOptions, Effect, EffectError, EventId, Feed,
+    FeedSettings, NewEvent, Received, Subscription, outbox,
 };
 use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite, Transaction};
 use tokio::sync::Notify;
@@ -131,6 +131,16 @@ pub(crate) struct Publisher<B: Backend> {
 
 pub(crate) const PAGE_SIZE: i64 = 10;
 
+fn settings(base: &str) -> FeedSettings {
+    FeedSettings {
+        subtitle: Some("What happened <to> orders".to_owned()),
+        author: "Shop".to_owned(),
+        page_size: u32::try_from(PAGE_SIZE).unwrap(),
+        page: Some(PageWriter::new(page)),
+        ..FeedSettings::new(base.parse::<BaseUrl>().unwrap(), "Orders")
+    }
+}
+
 impl<B: Testable> Publisher<B> {
     pub(crate) async fn open(url: &str) -> Self {
         Self::at(url, BASE).await
@@ -142,14 +152,20 @@ impl<B: Testable> Publisher<B> {
 
     pub(crate) async fn on(database: Database<B>, base: &str) -> Self {
         let shutdown = CancellationToken::new();
-        let settings = FeedSettings {
-            subtitle: Some("What happened <to> orders".to_owned()),
-            author: "Shop".to_owned(),
-            page_size: u32::try_from(PAGE_SIZE).unwrap(),
-            page: Some(PageWriter::new(page)),
-            ..FeedSettings::new(base.parse::<BaseUrl>().unwrap(), "Orders")
-        };
-        let feed = Feed::open(database.clone(), settings, shutdown.clone()).await;
+        let feed = Feed::open(database.clone(), settings(base), shutdown.clone()).await;
+        Self {
+            database,
+            feed: feed.unwrap(),
+            shutdown,
+        }
+    }
+
+    /// On a copy of the publisher's database.
+    pub(crate) async fn copy(url: &str) -> Self {
+        let options = DatabaseOptions::new(url).read_only();
+        let database = Database::open(options).await.unwrap();
+        let shutdown = CancellationToken::new();
+        let feed = Feed::open_read_only(database.clone(), settings(BASE), shutdown.clone()).await;
         Self {
             database,
             feed: feed.unwrap(),

@@ -57,9 +57,24 @@ pub(super) struct Metadata {
     pub(super) cursor: Option<Cursor>,
     /// The request headers that the answer depends on.
     pub(super) vary: &'static str,
+    /// The `Date`, if a `Last-Modified` is compared with it: when the content was read, by the clock that stamps events. The
+    /// answer may be written later.
+    pub(super) read_at: Option<SystemTime>,
 }
 
 impl Metadata {
+    pub(super) fn new(media_type: &'static str, caching: &'static str, vary: &'static str) -> Self {
+        Self {
+            media_type,
+            caching,
+            vary,
+            validators: None,
+            links: LinkHeaders::default(),
+            cursor: None,
+            read_at: None,
+        }
+    }
+
     /// Evaluates the preconditions; a failed one is an answer of its own.
     pub(super) fn evaluate(&self, request: &HeaderMap) -> Result<Outcome, Problem> {
         coding(request).ok_or_else(no_coding)?;
@@ -130,17 +145,17 @@ impl Metadata {
 
     /// Returns the headers that a 304 shares with the 200 in its place.
     fn headers(&self) -> HeaderMap {
-        let now = SystemTime::now();
+        let date = self.read_at.unwrap_or_else(SystemTime::now);
         // With this capacity the map does not grow.
         let mut headers = HeaderMap::with_capacity(12);
-        set(&mut headers, header::DATE, httpdate::fmt_http_date(now));
+        set(&mut headers, header::DATE, httpdate::fmt_http_date(date));
         let constant = HeaderValue::from_static;
         headers.insert(header::CACHE_CONTROL, constant(self.caching));
         headers.insert(header::VARY, constant(self.vary));
         if let Some(validators) = &self.validators {
             set(&mut headers, header::ETAG, validators.etag());
             // Never later than `Date`, whatever the clocks show (RFC 9110, 8.8.2.1).
-            if let Some(modified) = validators.last_modified.map(|date| date.min(now)) {
+            if let Some(modified) = validators.last_modified.map(|modified| modified.min(date)) {
                 let modified = httpdate::fmt_http_date(modified);
                 set(&mut headers, header::LAST_MODIFIED, modified);
             }

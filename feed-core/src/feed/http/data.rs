@@ -12,7 +12,7 @@ use super::request::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::Epoch;
 use crate::event::{EventId, Sequence};
 use crate::feed::body::Body;
-use crate::feed::document::{BATCH, LinkHeaders};
+use crate::feed::document::BATCH;
 use crate::feed::sizes::fitting;
 use crate::feed::{Feed, Inner, cloudevents};
 use crate::http::Problem;
@@ -173,12 +173,5 @@ pub(super) async fn schema<B: Backend>(
 
 /// Without validators: no answer without a body may keep personal data alive that a cache has.
 fn metadata(media_type: &'static str) -> Metadata {
-    Metadata {
-        media_type,
-        caching: PRIVATE,
-        validators: None,
-        links: LinkHeaders::default(),
-        cursor: None,
-        vary: "Accept, Accept-Encoding",
-    }
+    Metadata::new(media_type, PRIVATE, "Accept, Accept-Encoding")
 }

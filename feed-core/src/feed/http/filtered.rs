@@ -53,7 +53,9 @@ impl<B: Backend> Inner<B> {
         {
             self.wait_for_news(&head, until - Instant::now()).await?;
             let newest = self.entries.newest(&self.sequencer, &self.database).await?;
-            let news = newest.after(head.sequence);
+            let is_rewritten =
+                newest.head.epoch != head.epoch || newest.head.revision != head.revision;
+            let news = newest.after(head.sequence).filter(|_| !is_rewritten);
             if news.is_none_or(|entries| entries.iter().any(|entry| filter.matches(entry))) {
                 response = self.newest_filtered(form, filter, before, request).await?;
             }
@@ -136,12 +138,13 @@ impl<B: Backend> Inner<B> {
                 ..with_data(form, link_headers, cursor)
             },
             false => Metadata {
-                media_type: form.media_type(),
-                caching: head_caching(form, request),
                 validators,
                 links: link_headers,
-                cursor: None,
-                vary: "Accept, Accept-Encoding, Prefer",
+                ..Metadata::new(
+                    form.media_type(),
+                    head_caching(form, request),
+                    "Accept, Accept-Encoding, Prefer",
+                )
             },
         };
         metadata.answer(request, &body)

@@ -254,24 +254,26 @@ impl<B: Backend> Inner<B> {
 
     fn head_metadata(&self, form: Form, head: &Head, caching: &'static str) -> Metadata {
         Metadata {
-            media_type: form.media_type(),
-            caching,
             // The tag identifies the cursor and the presentation. So does the date, once the newest
             // second is closed; until then there is none, since curl drops a 200 whose date is not
             // later than the one it has sent. The date is the end of that second, and is announced
             // a second later. So it is later than what a reader takes from its own clock before the
             // event exists, and earlier than what a cache takes from its clock for the next answer
-            // without one.
+            // without one. A copy of the database may lag behind any date.
             validators: Some(Validators {
                 tag: self.presentation.tag(form, head),
                 last_modified: head
                     .closed_until
                     .filter(|_| head.is_closed() && self.is_presented(head))
+                    .filter(|_| !self.sequencer.only_reads())
                     .map(|until| SystemTime::from(until - TimeDelta::seconds(1))),
             }),
-            links: LinkHeaders::default(),
-            cursor: None,
-            vary: "Accept, Accept-Encoding, A-IM, Prefer",
+            read_at: Some(head.read_at.into()),
+            ..Metadata::new(
+                form.media_type(),
+                caching,
+                "Accept, Accept-Encoding, A-IM, Prefer",
+            )
         }
     }
 
@@ -392,12 +394,8 @@ impl<B: Backend> Inner<B> {
         let link_headers = LinkHeaders::new(&links);
         let document = (self.documents).document(head, head.cursor(), links, &[], &entries);
         let metadata = Metadata {
-            media_type: form.media_type(),
-            caching,
-            validators: None,
             links: link_headers,
-            cursor: None,
-            vary: VARY_AFTER,
+            ..Metadata::new(form.media_type(), caching, VARY_AFTER)
         };
         metadata.ok(request, &self.documents.write(form, &document))
     }

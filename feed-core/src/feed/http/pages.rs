@@ -1,16 +1,19 @@
 //! Serves `/feed/{epoch}/{page}`: a fixed range of the sequence, whose bytes are final once its
 //! successor is sealed (I3).
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 
 use super::answer::{IMMUTABLE, Metadata, SEALED};
 use super::request::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::{Cursor, Epoch};
+use crate::event::Sequence;
 use crate::feed::body::Coding;
 use crate::feed::document::{Document, Link, LinkHeaders};
 use crate::feed::form::Form;
@@ -50,16 +53,28 @@ pub(super) async fn page<B: Backend>(
     let is_final = state == PageState::Immutable && form == Form::Atom;
     let page = feed.written(form, &head, number, state).await?;
     let metadata = Metadata {
-        media_type: form.media_type(),
-        caching: if is_final { IMMUTABLE } else { SEALED },
         // Without a date: that of a page's last event would hide the last change of the page, which is the link to the
         // next one, from a reader who sends the date of an answer.
         validators: Some(page.validators),
         links: page.links,
-        cursor: None,
-        vary: "Accept, Accept-Encoding",
+        ..Metadata::new(
+            form.media_type(),
+            if is_final { IMMUTABLE } else { SEALED },
+            "Accept, Accept-Encoding",
+        )
     };
     metadata.answer(request, &page.body)
+}
+
+/// Nothing but an operator deletes events.
+fn gone(number: i64, events: &RangeInclusive<Sequence>) -> Problem {
+    let (first, last) = (events.start(), events.end());
+    let detail = format!(
+        "all events of page {number}, {first} to {last}, were deleted from the database; a reader that \
+         continues after {last} misses nothing else"
+    );
+    let title = "The events of this page are gone";
+    Problem::new(StatusCode::GONE, "page-gone", title, detail)
 }
 
 impl<B: Backend> Inner<B> {
@@ -76,7 +91,11 @@ impl<B: Backend> Inner<B> {
         if let Some(page) = self.pages.get(&key) {
             return Ok(page);
         }
-        let page = self.write_page(form, head, number, state).await?;
+        let page = self.write_page(form, head, number, state).await;
+        let page = page.map_err(|error| match error {
+            sqlx::Error::RowNotFound => gone(number, &Pages::from(head).range(number)),
+            error => error.into(),
+        })?;
         self.pages.put(key, page.clone());
         Ok(page)
     }

@@ -23,7 +23,6 @@ use super::with_data::end_of;
 use crate::cursor::Cursor;
 use crate::event::Sequence;
 use crate::feed::body::Body;
-use crate::feed::document::LinkHeaders;
 use crate::feed::{Feed, Inner, cloudevents};
 use crate::http::{HeldBack, Problem};
 use crate::store::Backend;
@@ -196,12 +195,8 @@ impl Messages {
     fn answer(&self, request: &HeaderMap, caching: &'static str) -> Result<Response, Problem> {
         let body = Body::new(self.array.clone());
         let metadata = Metadata {
-            media_type: JSON,
-            caching,
             validators: Some(body.validators(JSON)).filter(|_| caching != NO_STORE),
-            links: LinkHeaders::default(),
-            cursor: None,
-            vary: "Accept-Encoding",
+            ..Metadata::new(JSON, caching, "Accept-Encoding")
         };
         metadata.answer(request, &body)
     }

@@ -168,9 +168,16 @@ impl<B: Backend> Inner<B> {
                 .iter()
                 .all(|event| cloudevents::data(event).is_some());
         // The batch document is of those whose data is not here.
-        let links = links(&end, first + events.len() as Sequence);
+        let with_data = events
+            .last()
+            .map_or(first - 1, |event| event.entry.sequence);
+        // By their sequences: an event that was deleted since is in neither.
+        let rest = &entries[entries.partition_point(|entry| entry.sequence <= with_data)..];
+        let linked = rest
+            .first()
+            .map_or(head.sequence + 1, |entry| entry.sequence);
+        let links = links(&end, linked);
         let headers = LinkHeaders::new(&links);
-        let rest = entries.get(events.len()..).unwrap_or_default();
         let document = (self.documents).document(head, end.clone(), links, &events, rest);
         let body = self.documents.write(form, &document);
         // Only the database has an event that was corrected.
@@ -295,12 +302,13 @@ fn ranges(sequences: impl Iterator<Item = Sequence>) -> Vec<RangeInclusive<Seque
 /// `cursor` after it.
 pub(super) fn with_data(form: Form, links: LinkHeaders, cursor: Cursor) -> Metadata {
     Metadata {
-        media_type: form.media_type(),
-        caching: PRIVATE_NO_STORE,
-        validators: None,
         links,
         cursor: form.has_data().then_some(cursor),
-        vary: "Accept, Accept-Encoding, A-IM, Prefer",
+        ..Metadata::new(
+            form.media_type(),
+            PRIVATE_NO_STORE,
+            "Accept, Accept-Encoding, A-IM, Prefer",
+        )
     }
 }
 

@@ -166,18 +166,18 @@ impl Publish for Db {
         .await
     }
 
-    async fn close_second(
-        pool: &Pool,
-        sequence: Sequence,
-        until: DateTime<Utc>,
-    ) -> sqlx::Result<()> {
+    async fn close_second(pool: &Pool, head: &Head, until: DateTime<Utc>) -> sqlx::Result<()> {
         sqlx::query(
             "UPDATE -- sequencer::close_second
              feed_head SET closed_until = $2, closed_sequence = sequence
-             WHERE sequence = $1 AND closed_sequence < $1 AND updated < $2",
+             WHERE sequence = $1 AND closed_sequence < $1 AND updated < $2
+               AND epoch = $3 AND revision = $4 AND presentation IS NOT DISTINCT FROM $5",
         )
-        .bind(sequence)
+        .bind(head.sequence)
         .bind(instant(until))
+        .bind(head.epoch.as_str())
+        .bind(head.revision)
+        .bind(head.presentation)
         .execute(pool)
         .await?;
         Ok(())
@@ -377,7 +377,6 @@ impl FromRow<'_, Row> for Look {
             head: Head::from_row(row)?,
             unnumbered: row.try_get("unnumbered")?,
             quarantined: row.try_get("quarantined")?,
-            now: row.try_get("now")?,
         })
     }
 }
@@ -399,6 +398,7 @@ impl FromRow<'_, Row> for Head {
             closed_sequence: row.try_get("closed_sequence")?,
             presentation: row.try_get("presentation")?,
             revision: row.try_get("revision")?,
+            read_at: row.try_get("now")?,
         })
     }
 }
