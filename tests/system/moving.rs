@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use harness::tables::{number, rows};
+use harness::tables::{is_postgres, number, rows};
 use harness::{Backend, FreshDatabase, Service, System, built, load, new_order, until};
 use serde_json::Value;
 
@@ -361,4 +361,19 @@ async fn a_refused_move_is_explained_and_changes_nothing(backend: Backend) {
     assert!(refused.err.contains("there is no database"), "{refused:?}");
     refused.with(2);
     assert!(!missing.exists());
+
+    // A value that no export can hold is named. (PostgreSQL has none in these columns.)
+    if !is_postgres(new.url()) {
+        let damage = "UPDATE customers SET name = x'ff' WHERE id = 2";
+        harness::tables::run(new.url(), damage).await;
+        let mut export = built("order");
+        let copy = files.path().join("damaged.jsonl");
+        export.arg("export").arg(&copy);
+        let refused = Finished::by(export.env("DATABASE_URL", new.url()).env_remove("RUST_LOG"));
+        assert!(
+            refused.err.contains("row 2 of customers cannot be read"),
+            "{refused:?}"
+        );
+        refused.with(2);
+    }
 }
