@@ -47,6 +47,8 @@
 
 use chrono::{DateTime, Utc};
 
+pub use crate::store::answer::Answer;
+
 /// A column of the rows that a statement gets as its parameters.
 #[derive(Debug, Clone)]
 pub enum Column<'a> {

@@ -4,7 +4,7 @@
 //! with the same SQL, but for a clock, a cast or a list. `postgres` and `sqlite` have what is their own; each
 //! compiles `statements` for itself. The same tests run on both.
 
-mod answer;
+pub(crate) mod answer;
 mod begin;
 #[cfg(feature = "consume")]
 pub(crate) mod consume;

@@ -19,7 +19,6 @@ pub type App<T, S> = Follower<S, <<T as Subject<S>>::Service as ServiceOn<S>>::E
 pub type Expected<T, S> = <<T as Subject<S>>::Service as ServiceOn<S>>::Expected;
 
 /// The settings of a service whose base URL has a path, as behind a proxy.
-#[must_use]
 pub fn config<T: Subject<S>, S: Sql>(
     url: &str,
     feed_url: &str,
@@ -104,7 +103,6 @@ pub async fn statuses<T: Subject<S>, S: Sql>(app: &App<T, S>) -> Vec<(i64, Strin
 }
 
 /// The document without some of its members.
-#[must_use]
 pub fn without(document: &Value, members: &[&str]) -> Value {
     let mut document = document.clone();
     for member in members {

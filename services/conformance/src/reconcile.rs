@@ -9,7 +9,6 @@ use harness::producer::{LINES, PLACED, Producer, order};
 use crate::{Expected, Subject, compared, config, following, handle};
 
 /// The differences, each as `id: what`.
-#[must_use]
 pub fn found(result: &Reconciliation) -> Vec<String> {
     let all = result.differences.iter();
     let mut all: Vec<_> = all

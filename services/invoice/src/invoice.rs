@@ -18,7 +18,6 @@ pub struct InvoiceNumber {
 
 impl InvoiceNumber {
     /// Reads a number as it is written on an invoice; `None` if the text is none.
-    #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let (year, serial) = text.split_once('-')?;
         let number = Self {
@@ -78,7 +77,6 @@ pub struct Cause {
 
 impl Cause {
     /// The cause of the invoice of `order`, which was placed at `placed` according to the event `event`.
-    #[must_use]
     pub fn of(order: &Order, placed: DateTime<Utc>, event: &str) -> Self {
         Self {
             event: Some(event.to_owned()),
@@ -101,7 +99,6 @@ impl Status {
     /// All of them.
     pub const ALL: &[Self] = &[Self::Issued, Self::Credited];
 
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Issued => "issued",
@@ -113,7 +110,6 @@ impl Status {
 impl Invoice {
     /// Makes the invoice for an order that was placed at `placed` according to the event `cause`, with a number
     /// of [`Invoice::year`].
-    #[must_use]
     pub fn issue(order: Order, serial: i64, placed: DateTime<Utc>, cause: &str) -> Self {
         let year = Self::year(placed);
         Self {
@@ -131,19 +127,16 @@ impl Invoice {
     }
 
     /// The number that the credit note to this invoice has.
-    #[must_use]
     pub fn credit_note(&self) -> CreditNoteNumber {
         CreditNoteNumber(self.number)
     }
 
     /// The year whose numbers an order of that time gets. It is the year of the order, not of today, so that the same
     /// events make the same invoices whenever they are read.
-    #[must_use]
     pub fn year(placed: DateTime<Utc>) -> i32 {
         placed.year()
     }
 
-    #[must_use]
     pub fn status(&self) -> Status {
         match self.credited {
             None => Status::Issued,

@@ -108,7 +108,6 @@ struct Link {
 }
 
 impl<'a> InvoiceDocument<'a> {
-    #[must_use]
     pub fn new(invoice: &'a Invoice, base: &BaseUrl) -> Self {
         let credited = invoice.credited.is_some();
         Self {
@@ -134,7 +133,6 @@ impl<'a> InvoiceDocument<'a> {
 
 impl<'a> CreditNoteDocument<'a> {
     /// The credit note to an invoice that was `credited` then.
-    #[must_use]
     pub fn new(invoice: &'a Invoice, credited: DateTime<Utc>, base: &BaseUrl) -> Self {
         Self {
             number: invoice.credit_note().to_string(),

@@ -55,7 +55,6 @@ pub struct CommandLine {
 impl CommandLine {
     /// Reads the command line and the environment. Ends the process with a clear message if they are
     /// wrong.
-    #[must_use]
     pub fn parse() -> Self {
         Settings::parse(Config::DEFAULTS, settings::SHARED)
     }

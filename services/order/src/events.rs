@@ -12,7 +12,6 @@ use crate::order::{CURRENCY, Order};
 use crate::representation::OrderDocument;
 
 /// The JSON Schema of the data of each event type, made of the type that is written. The data is the order as it was then.
-#[must_use]
 pub fn schemas() -> BTreeMap<String, Value> {
     // As it is written: an erased order has no addresses.
     let types = SchemaSettings::draft2020_12().for_serialize();
@@ -26,7 +25,6 @@ pub fn schemas() -> BTreeMap<String, Value> {
 
 impl Order {
     /// The event of an order that was placed, with the order as it is now.
-    #[must_use]
     pub fn placed(&self, base: &BaseUrl) -> NewEvent {
         let (id, sold) = (self.id, self.sold());
         let title = format!("Order {id} placed: {sold}, {} {CURRENCY}", self.total);
@@ -38,7 +36,6 @@ impl Order {
     }
 
     /// The event of an order that was cancelled, with the order as it is now.
-    #[must_use]
     pub fn cancelled(&self, base: &BaseUrl) -> NewEvent {
         let (id, sold) = (self.id, self.sold());
         let title = format!("Order {id} cancelled: {sold}, {} {CURRENCY}", self.total);
@@ -50,7 +47,6 @@ impl Order {
     }
 
     /// The event of an order whose customer was erased, with what is left of the order.
-    #[must_use]
     pub fn erased(&self, base: &BaseUrl) -> NewEvent {
         let id = self.id;
         let title = format!("Order {id}: personal data erased");

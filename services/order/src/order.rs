@@ -32,7 +32,6 @@ number! {
 }
 impl OrderId {
     /// The path of the order's page below the service's base URL; also the subject of its events.
-    #[must_use]
     pub fn path(self) -> String {
         format!("order/{self}")
     }
@@ -44,7 +43,6 @@ number! {
 }
 impl CustomerId {
     /// The path of the customer's page below the service's base URL.
-    #[must_use]
     pub fn path(self) -> String {
         format!("customers/{self}")
     }
@@ -56,7 +54,6 @@ number! {
 }
 impl ItemId {
     /// The path of the item's page below the service's base URL.
-    #[must_use]
     pub fn path(self) -> String {
         format!("items/{self}")
     }
@@ -78,7 +75,6 @@ pub struct Customer {
 
 impl Customer {
     /// The first name and the family name.
-    #[must_use]
     pub fn full_name(&self) -> String {
         match self.is_erased() {
             true => "erased".to_owned(),
@@ -87,7 +83,6 @@ impl Customer {
     }
 
     /// True if the customer is erased: then only the number is left.
-    #[must_use]
     pub fn is_erased(&self) -> bool {
         self.name.is_empty()
     }
@@ -102,7 +97,6 @@ pub struct NewCustomer {
 }
 
 impl NewCustomer {
-    #[must_use]
     pub fn with_id(self, id: CustomerId) -> Customer {
         Customer {
             id,
@@ -127,7 +121,6 @@ pub struct Item {
 
 impl Item {
     /// Its name and price, as a form offers it.
-    #[must_use]
     pub fn label(&self) -> String {
         format!("{}, {} {CURRENCY}", self.name, self.price)
     }
@@ -147,7 +140,6 @@ pub struct NewItem {
 }
 
 impl NewItem {
-    #[must_use]
     pub fn with_id(self, id: ItemId) -> Item {
         Item {
             id,
@@ -166,7 +158,6 @@ pub struct Address {
 
 impl Address {
     /// True if the customer is erased, and so the address.
-    #[must_use]
     pub fn is_erased(&self) -> bool {
         self.street.is_empty()
     }
@@ -181,7 +172,6 @@ pub struct OrderLine {
 
 impl OrderLine {
     /// The price of all pieces.
-    #[must_use]
     pub fn total(&self) -> Decimal {
         Decimal::from(self.count) * self.item.price
     }
@@ -200,7 +190,6 @@ impl Status {
     /// All of them.
     pub const ALL: &[Self] = &[Self::Placed, Self::Cancelled];
 
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Placed => "placed",
@@ -219,7 +208,6 @@ pub struct NewOrder {
 }
 
 impl NewOrder {
-    #[must_use]
     pub fn total(&self) -> Decimal {
         let mut total: Decimal = self.lines.iter().map(OrderLine::total).sum();
         // A sum of zeros has no decimals of its own.
@@ -228,7 +216,6 @@ impl NewOrder {
     }
 
     /// The order that is stored under `id` at `now`.
-    #[must_use]
     pub fn placed(self, id: OrderId, now: DateTime<Utc>) -> Order {
         Order {
             id,

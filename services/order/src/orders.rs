@@ -70,7 +70,6 @@ pub enum OrderError {
 
 impl<S: Store> Orders<S> {
     /// Orders in `database`, whose events are published in `feed`.
-    #[must_use]
     pub fn new(database: Database<S>, feed: Feed<S>, base: BaseUrl) -> Self {
         Self {
             database,
@@ -91,7 +90,6 @@ impl<S: Store> Orders<S> {
     }
 
     /// The database.
-    #[must_use]
     pub fn database(&self) -> &Database<S> {
         &self.database
     }

@@ -16,7 +16,6 @@ use crate::rules::{Draft, DraftAddress, DraftLine};
 
 /// Reads the order that a client sends. A field that is missing or of another type is `None`: the rules report it
 /// together with all other errors.
-#[must_use]
 pub fn draft(json: &Value) -> Draft {
     let address = |json: &Value| DraftAddress {
         street: text(&json["street"]),
@@ -73,7 +72,6 @@ pub struct OrderDocument<'a> {
 }
 
 impl<'a> OrderDocument<'a> {
-    #[must_use]
     pub fn new(order: &'a Order, base: &BaseUrl) -> Self {
         Self {
             id: order.id,
@@ -92,7 +90,6 @@ impl<'a> OrderDocument<'a> {
     }
 
     /// The document's text.
-    #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("an order has neither maps nor writers that fail")
     }
@@ -164,7 +161,6 @@ pub struct SummaryDocument<'a> {
 }
 
 impl<'a> SummaryDocument<'a> {
-    #[must_use]
     pub fn new(order: &'a Summary, base: &BaseUrl) -> Self {
         Self {
             id: order.id,

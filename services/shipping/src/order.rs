@@ -33,7 +33,6 @@ impl fmt::Display for OrderId {
 
 impl OrderId {
     /// The order that is the subject of an event: `order/17`.
-    #[must_use]
     pub fn of_subject(subject: &str) -> Option<Self> {
         Some(Self(subject.strip_prefix("order/")?.parse().ok()?))
     }
@@ -110,7 +109,6 @@ impl TryFrom<Told> for Customer {
 
 impl Customer {
     /// The first name and the family name.
-    #[must_use]
     pub fn full_name(&self) -> String {
         match self.is_erased() {
             true => "erased".to_owned(),
@@ -119,7 +117,6 @@ impl Customer {
     }
 
     /// True if the personal data was erased.
-    #[must_use]
     pub fn is_erased(&self) -> bool {
         self.name.is_empty() && self.firstname.is_empty()
     }
@@ -135,7 +132,6 @@ pub struct Address {
 
 impl Address {
     /// True if the address was erased.
-    #[must_use]
     pub fn is_erased(&self) -> bool {
         *self == Self::default()
     }
@@ -214,7 +210,6 @@ impl Named {
     }
 
     /// Returns true if it can be the order that this customer placed at that time.
-    #[must_use]
     pub fn is_of(&self, customer: i64, placed: DateTime<Utc>) -> bool {
         self.customer.is_none_or(|known| known == customer)
             && self.placed.is_none_or(|known| known == placed)

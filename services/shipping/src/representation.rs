@@ -33,7 +33,6 @@ pub struct ShipmentDocument<'a> {
 }
 
 impl<'a> ShipmentDocument<'a> {
-    #[must_use]
     pub fn new(shipment: &'a Shipment) -> Self {
         Self {
             id: shipment.order,

@@ -36,7 +36,6 @@ pub struct Cause {
 
 impl Cause {
     /// The cause of the shipment of `order`, which was placed at `placed` according to the event `event`.
-    #[must_use]
     pub fn of(order: &Order, placed: DateTime<Utc>, event: &str) -> Self {
         Self {
             event: Some(event.to_owned()),
@@ -69,7 +68,6 @@ impl Status {
         Self::Recalled,
     ];
 
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -82,7 +80,6 @@ impl Status {
 
 impl Shipment {
     /// Makes the shipment for an order that was placed at `placed` according to the event `cause`.
-    #[must_use]
     pub fn of(order: Order, placed: DateTime<Utc>, cause: &str) -> Self {
         Self {
             order: order.id,
@@ -96,7 +93,6 @@ impl Shipment {
         }
     }
 
-    #[must_use]
     pub fn status(&self) -> Status {
         match (self.dispatched, self.cancelled) {
             (None, None) => Status::Pending,

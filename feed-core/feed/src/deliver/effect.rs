@@ -1,9 +1,9 @@
 //! Delivers each event in the transaction that claims it: by SQL of a team, or to a webhook.
 
 use std::error::Error;
-use std::future::Future;
 
 use feed_console::StartError;
+use feed_core::dialect::Answer;
 use feed_core::{Backend, Batch, Database, Effect, EffectError, Received};
 use sqlx::{AssertSqlSafe, Executor, Postgres, Row, SqlSafeStr, Sqlite, Transaction};
 
@@ -101,10 +101,7 @@ pub(crate) trait Execute: Backend {
     fn is_parameter(text: &str) -> bool;
 
     /// Parses a statement without executing it.
-    fn prepare(
-        database: &Database<Self>,
-        statement: &Statement,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn prepare(database: &Database<Self>, statement: &Statement) -> impl Answer<()>;
 
     /// Executes a statement for `event`. Returns the text that a called function returns, if it does: the reason why
     /// it had nothing to do.
@@ -112,7 +109,7 @@ pub(crate) trait Execute: Backend {
         tx: &mut Transaction<'_, Self>,
         statement: &Statement,
         event: &Received,
-    ) -> impl Future<Output = sqlx::Result<Option<String>>> + Send;
+    ) -> impl Answer<Option<String>>;
 }
 
 /// The same code for both databases: sqlx has no bounds by which it could be generic.

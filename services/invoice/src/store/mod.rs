@@ -5,10 +5,10 @@ mod postgres;
 mod sqlite;
 
 use std::collections::HashMap;
-use std::future::Future;
 
 use chrono::{DateTime, Utc};
 use feed_chassis::list::{Days, Search};
+use feed_core::dialect::Answer;
 use feed_core::transfer::Migrations;
 use sqlx::{Pool, Transaction};
 
@@ -38,42 +38,29 @@ pub trait Store: feed_core::Backend {
     ///
     /// An order has an invoice already, or a number is taken. Then none of them is stored, so that no number is
     /// lost. The caller has looked before, so another transaction stored one at the same moment.
-    fn insert(
-        tx: &mut Transaction<'_, Self>,
-        invoices: &[Invoice],
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn insert(tx: &mut Transaction<'_, Self>, invoices: &[Invoice]) -> impl Answer<()>;
 
     /// Credits the invoices of orders that were cancelled at that time. Returns those that were not credited before.
     fn credit(
         tx: &mut Transaction<'_, Self>,
         cancelled: &[(OrderId, DateTime<Utc>)],
-    ) -> impl Future<Output = sqlx::Result<Vec<OrderId>>> + Send;
+    ) -> impl Answer<Vec<OrderId>>;
 
     /// The orders among these that have an invoice, with what it was made from.
     fn causes(
         tx: &mut Transaction<'_, Self>,
         orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<HashMap<OrderId, Cause>>> + Send;
+    ) -> impl Answer<HashMap<OrderId, Cause>>;
 
     /// Reserves `count` numbers of `year` and returns the first. Other instances wait for theirs until
     /// this transaction ends. If it rolls back, they get the same numbers.
-    fn reserve(
-        tx: &mut Transaction<'_, Self>,
-        year: i32,
-        count: i64,
-    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
+    fn reserve(tx: &mut Transaction<'_, Self>, year: i32, count: i64) -> impl Answer<i64>;
 
     /// Removes the personal data that an invoice need not keep: the e-mail address.
-    fn erase(
-        tx: &mut Transaction<'_, Self>,
-        orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn erase(tx: &mut Transaction<'_, Self>, orders: &[OrderId]) -> impl Answer<()>;
 
     /// The invoice for an order.
-    fn find(
-        pool: &Pool<Self>,
-        id: OrderId,
-    ) -> impl Future<Output = sqlx::Result<Option<Invoice>>> + Send;
+    fn find(pool: &Pool<Self>, id: OrderId) -> impl Answer<Option<Invoice>>;
 
     /// The invoices for the newest `limit` orders of the selection before `before`, newest first.
     fn list(
@@ -81,18 +68,12 @@ pub trait Store: feed_core::Backend {
         selection: &Selection,
         before: OrderId,
         limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<Invoice>>> + Send;
+    ) -> impl Answer<Vec<Invoice>>;
 
     /// How many invoices there are in the selection.
-    fn count(
-        pool: &Pool<Self>,
-        selection: &Selection,
-    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
+    fn count(pool: &Pool<Self>, selection: &Selection) -> impl Answer<i64>;
 
     /// The first `limit` gaps in the numbers: year, first and last serial. It is one statement, so that numbers of
     /// open transactions are no gaps.
-    fn gaps(
-        pool: &Pool<Self>,
-        limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<(i32, i64, i64)>>> + Send;
+    fn gaps(pool: &Pool<Self>, limit: i64) -> impl Answer<Vec<(i32, i64, i64)>>;
 }

@@ -64,14 +64,12 @@ pub struct Catalog {
 
 impl Draft {
     /// The items that it names, each once.
-    #[must_use]
     pub fn items(&self) -> BTreeSet<ItemId> {
         let lines = self.lines.iter().take(MAX_LINES);
         lines.filter_map(|line| line.item).map(ItemId).collect()
     }
 
     /// What was changed of the customer and the items since a form showed them.
-    #[must_use]
     pub fn changes(&self, catalog: &Catalog) -> Vec<FieldError> {
         let mut errors = Errors::default();
         let customer = self.customer.map(CustomerId);
@@ -141,7 +139,6 @@ fn same_as_shown(shown: Option<&str>, now: &str) -> Result<(), String> {
 }
 
 /// The error of an order whose customer does not exist, or no longer.
-#[must_use]
 pub fn unknown_customer(id: CustomerId) -> FieldError {
     FieldError {
         field: "customer".to_owned(),

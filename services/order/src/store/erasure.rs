@@ -1,7 +1,6 @@
 //! What the erasure of a customer asks of the database.
 
-use std::future::Future;
-
+use feed_core::dialect::Answer;
 use sqlx::{Pool, Transaction};
 
 use crate::order::{CustomerId, Order, OrderId};
@@ -13,13 +12,10 @@ pub trait Erasure: feed_core::Backend {
         tx: &mut Transaction<'_, Self>,
         customer: CustomerId,
         by: &str,
-    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+    ) -> impl Answer<bool>;
 
     /// Waits for the transactions that were placing an order when the customer was removed.
-    fn settle(
-        pool: &Pool<Self>,
-        customer: CustomerId,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn settle(pool: &Pool<Self>, customer: CustomerId) -> impl Answer<()>;
 
     /// The first `limit` orders after `after` that still have the customer's personal data.
     fn orders_to_erase(
@@ -27,18 +23,12 @@ pub trait Erasure: feed_core::Backend {
         customer: CustomerId,
         after: OrderId,
         limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<OrderId>>> + Send;
+    ) -> impl Answer<Vec<OrderId>>;
 
     /// Removes the personal data from an order, and locks it until the transaction ends. `None`: it has none.
-    fn erase_order(
-        tx: &mut Transaction<'_, Self>,
-        id: OrderId,
-    ) -> impl Future<Output = sqlx::Result<Option<Order>>> + Send;
+    fn erase_order(tx: &mut Transaction<'_, Self>, id: OrderId) -> impl Answer<Option<Order>>;
 
     /// Deletes the idempotency keys of the customer's orders, whose requests never come again, and records that the
     /// erasure is finished.
-    fn finish_erasure(
-        tx: &mut Transaction<'_, Self>,
-        customer: CustomerId,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn finish_erasure(tx: &mut Transaction<'_, Self>, customer: CustomerId) -> impl Answer<()>;
 }

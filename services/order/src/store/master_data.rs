@@ -1,8 +1,7 @@
 //! Customers and items. They change seldom and have no events of their own.
 
-use std::future::Future;
-
 use feed_chassis::list::Search;
+use feed_core::dialect::Answer;
 use sqlx::Pool;
 
 use crate::order::{Customer, CustomerId, Item, ItemId, NewCustomer, NewItem};
@@ -16,30 +15,21 @@ pub trait MasterData: feed_core::Backend {
         search: Option<&Search>,
         before: CustomerId,
         limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<Customer>>> + Send;
+    ) -> impl Answer<Vec<Customer>>;
 
     /// How many customers match.
-    fn count_customers(
-        pool: &Pool<Self>,
-        search: Option<&Search>,
-    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
+    fn count_customers(pool: &Pool<Self>, search: Option<&Search>) -> impl Answer<i64>;
 
-    fn customer(
-        pool: &Pool<Self>,
-        id: CustomerId,
-    ) -> impl Future<Output = sqlx::Result<Option<Customer>>> + Send;
+    fn customer(pool: &Pool<Self>, id: CustomerId) -> impl Answer<Option<Customer>>;
 
-    fn insert_customer(
-        pool: &Pool<Self>,
-        customer: NewCustomer,
-    ) -> impl Future<Output = sqlx::Result<Customer>> + Send;
+    fn insert_customer(pool: &Pool<Self>, customer: NewCustomer) -> impl Answer<Customer>;
 
     /// Changes a customer; false if there is none, or none like `only`. Their orders stay as they are.
     fn update_customer(
         pool: &Pool<Self>,
         customer: &Customer,
         only: Option<&Customer>,
-    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+    ) -> impl Answer<bool>;
 
     /// As [`MasterData::customers`].
     fn items(
@@ -47,28 +37,15 @@ pub trait MasterData: feed_core::Backend {
         search: Option<&Search>,
         before: ItemId,
         limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<Item>>> + Send;
+    ) -> impl Answer<Vec<Item>>;
 
     /// How many items match.
-    fn count_items(
-        pool: &Pool<Self>,
-        search: Option<&Search>,
-    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
+    fn count_items(pool: &Pool<Self>, search: Option<&Search>) -> impl Answer<i64>;
 
-    fn item(
-        pool: &Pool<Self>,
-        id: ItemId,
-    ) -> impl Future<Output = sqlx::Result<Option<Item>>> + Send;
+    fn item(pool: &Pool<Self>, id: ItemId) -> impl Answer<Option<Item>>;
 
-    fn insert_item(
-        pool: &Pool<Self>,
-        item: NewItem,
-    ) -> impl Future<Output = sqlx::Result<Item>> + Send;
+    fn insert_item(pool: &Pool<Self>, item: NewItem) -> impl Answer<Item>;
 
     /// Changes an item; false if there is none, or none like `only`. Orders stay as they are.
-    fn update_item(
-        pool: &Pool<Self>,
-        item: &Item,
-        only: Option<&Item>,
-    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+    fn update_item(pool: &Pool<Self>, item: &Item, only: Option<&Item>) -> impl Answer<bool>;
 }

@@ -8,9 +8,9 @@ mod reconcile;
 mod sqlite;
 
 use std::collections::BTreeSet;
-use std::future::Future;
 
 use feed_chassis::list::{Days, Search};
+use feed_core::dialect::Answer;
 use feed_core::transfer::Migrations;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -43,23 +43,17 @@ pub trait Store: MasterData + Erasure + Reconcile {
     const MIGRATIONS: Migrations;
 
     /// Stores an order with its lines. `None`: the customer was erased since they were `named`.
-    fn insert(
-        tx: &mut Transaction<'_, Self>,
-        order: NewOrder,
-    ) -> impl Future<Output = sqlx::Result<Option<Order>>> + Send;
+    fn insert(tx: &mut Transaction<'_, Self>, order: NewOrder) -> impl Answer<Option<Order>>;
 
     /// Gives new orders numbers above `last`, and above those there are. Returns the next number.
-    fn number_orders_after(
-        pool: &Pool<Self>,
-        last: OrderId,
-    ) -> impl Future<Output = sqlx::Result<OrderId>> + Send;
+    fn number_orders_after(pool: &Pool<Self>, last: OrderId) -> impl Answer<OrderId>;
 
     /// The customers and items that a form offers: the first [`MAX_CHOICES`] of each, and those that it names.
     fn catalog(
         pool: &Pool<Self>,
         customer: Option<CustomerId>,
         items: &BTreeSet<ItemId>,
-    ) -> impl Future<Output = sqlx::Result<Catalog>> + Send;
+    ) -> impl Answer<Catalog>;
 
     /// Those of the named customers and items that exist. Until the transaction ends, an erasure of the customer waits
     /// for it or finds what it has stored.
@@ -67,20 +61,14 @@ pub trait Store: MasterData + Erasure + Reconcile {
         tx: &mut Transaction<'_, Self>,
         customer: Option<CustomerId>,
         items: &BTreeSet<ItemId>,
-    ) -> impl Future<Output = sqlx::Result<Catalog>> + Send;
+    ) -> impl Answer<Catalog>;
 
     /// Cancels an order and locks it until the transaction ends. `None`: there is no such order, or it was cancelled
     /// before.
-    fn cancel(
-        tx: &mut Transaction<'_, Self>,
-        id: OrderId,
-    ) -> impl Future<Output = sqlx::Result<Option<Order>>> + Send;
+    fn cancel(tx: &mut Transaction<'_, Self>, id: OrderId) -> impl Answer<Option<Order>>;
 
     /// One order.
-    fn find(
-        pool: &Pool<Self>,
-        id: OrderId,
-    ) -> impl Future<Output = sqlx::Result<Option<Order>>> + Send;
+    fn find(pool: &Pool<Self>, id: OrderId) -> impl Answer<Option<Order>>;
 
     /// The newest `limit` orders of the selection before `before`, newest first.
     fn list(
@@ -88,27 +76,20 @@ pub trait Store: MasterData + Erasure + Reconcile {
         selection: &Selection,
         before: OrderId,
         limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<Summary>>> + Send;
+    ) -> impl Answer<Vec<Summary>>;
 
     /// How many orders there are in the selection.
-    fn count(
-        pool: &Pool<Self>,
-        selection: &Selection,
-    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
+    fn count(pool: &Pool<Self>, selection: &Selection) -> impl Answer<i64>;
 
     /// Claims `key` for the order that this transaction places. Waits for another transaction that has claimed it.
     fn claim_key(
         tx: &mut Transaction<'_, Self>,
         key: &str,
         fingerprint: i64,
-    ) -> impl Future<Output = sqlx::Result<KeyClaim>> + Send;
+    ) -> impl Answer<KeyClaim>;
 
     /// Records the order that the claimed key has placed.
-    fn fulfil_key(
-        tx: &mut Transaction<'_, Self>,
-        key: &str,
-        order: OrderId,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn fulfil_key(tx: &mut Transaction<'_, Self>, key: &str, order: OrderId) -> impl Answer<()>;
 }
 
 /// The result of claiming an idempotency key.

@@ -5,10 +5,10 @@ mod postgres;
 mod sqlite;
 
 use std::collections::HashMap;
-use std::future::Future;
 
 use chrono::{DateTime, Utc};
 use feed_chassis::list::{Days, Search};
+use feed_core::dialect::Answer;
 use feed_core::transfer::Migrations;
 use sqlx::{Pool, Transaction};
 
@@ -38,39 +38,30 @@ pub trait Store: feed_core::Backend {
     ///
     /// An order has a shipment already. The caller has looked before, so another transaction stored one at the same
     /// moment.
-    fn insert(
-        tx: &mut Transaction<'_, Self>,
-        shipments: &[Shipment],
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn insert(tx: &mut Transaction<'_, Self>, shipments: &[Shipment]) -> impl Answer<()>;
 
     /// Records that orders were cancelled at that time. Returns those that were not cancelled before, with true where
     /// the goods had left.
     fn cancel(
         tx: &mut Transaction<'_, Self>,
         cancelled: &[(OrderId, DateTime<Utc>)],
-    ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, bool)>>> + Send;
+    ) -> impl Answer<Vec<(OrderId, bool)>>;
 
     /// The orders among these that have a shipment, with what it was made from.
     fn causes(
         tx: &mut Transaction<'_, Self>,
         orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<HashMap<OrderId, Cause>>> + Send;
+    ) -> impl Answer<HashMap<OrderId, Cause>>;
 
     /// Removes the personal data: the name and the address.
-    fn erase(
-        tx: &mut Transaction<'_, Self>,
-        orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn erase(tx: &mut Transaction<'_, Self>, orders: &[OrderId]) -> impl Answer<()>;
 
     /// Records that the goods of a pending shipment have left; false if there is none. It is one statement, so it waits
     /// for a concurrent cancellation and then finds it.
-    fn dispatch(pool: &Pool<Self>, id: OrderId) -> impl Future<Output = sqlx::Result<bool>> + Send;
+    fn dispatch(pool: &Pool<Self>, id: OrderId) -> impl Answer<bool>;
 
     /// The shipment of an order.
-    fn find(
-        pool: &Pool<Self>,
-        id: OrderId,
-    ) -> impl Future<Output = sqlx::Result<Option<Shipment>>> + Send;
+    fn find(pool: &Pool<Self>, id: OrderId) -> impl Answer<Option<Shipment>>;
 
     /// The shipments of the newest `limit` orders of the selection before `before`, newest first.
     fn list(
@@ -78,11 +69,8 @@ pub trait Store: feed_core::Backend {
         selection: &Selection,
         before: OrderId,
         limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<Shipment>>> + Send;
+    ) -> impl Answer<Vec<Shipment>>;
 
     /// How many shipments there are in the selection.
-    fn count(
-        pool: &Pool<Self>,
-        selection: &Selection,
-    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
+    fn count(pool: &Pool<Self>, selection: &Selection) -> impl Answer<i64>;
 }
