@@ -105,9 +105,6 @@ pub mod postgres {
     /// The function that takes the largest of its arguments.
     pub const GREATEST: &str = "GREATEST";
 
-    /// The function that returns where in a text another one begins; 0 if nowhere.
-    pub const POSITION: &str = "strpos";
-
     /// The condition that what stands before it is in a [`list`].
     #[must_use]
     pub fn is_in(list: &str) -> String {
@@ -175,9 +172,6 @@ pub mod sqlite {
 
     /// The function that takes the largest of its arguments.
     pub const GREATEST: &str = "max";
-
-    /// The function that returns where in a text another one begins; 0 if nowhere.
-    pub const POSITION: &str = "instr";
 
     /// The condition that what stands before it is in a [`list`].
     #[must_use]

@@ -1,6 +1,7 @@
 //! A feed whose `BASE_URL` changes: no validator stands for the bytes of before, and its events stay the
 //! same to everybody.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,15 +10,18 @@ use axum::Router;
 use axum::extract::Request;
 use feed_core::consumer::Polled;
 use feed_core::{Database, EventId, Feed, FeedSettings};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::support::{
-    Answer, BASE, NOT_MODIFIED, Publisher, Recorder, Testable, consumer, consumer_database, serve,
+    Answer, BASE, NOT_MODIFIED, Publisher, Recorder, Testable, consumer, consumer_database, send,
+    serve,
 };
 
 harness::on_both_databases! {
     a_tag_stands_for_the_bytes
+    a_further_schema_changes_the_tags
     a_title_changes_the_tags
     a_filtered_view_whose_link_changes_has_another_tag
     a_tag_of_another_base_is_still_a_cursor
@@ -82,6 +86,24 @@ async fn a_tag_stands_for_the_bytes<B: Testable>(url: &str) {
                 }
             }
         }
+    }
+}
+
+/// An entry links to the schema of its type.
+async fn a_further_schema_changes_the_tags<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(25).await;
+    let mut tags = HashSet::new();
+    for types in [&["a"][..], &["a", "b"], &["a", "b", "order.placed"]] {
+        let schemas = types.iter().map(|name| ((*name).to_owned(), json!(true)));
+        let settings = FeedSettings {
+            schemas: schemas.collect(),
+            ..FeedSettings::new(BASE.parse().unwrap(), "Orders")
+        };
+        let database = publisher.database.clone();
+        let feed = Feed::open(database, settings, CancellationToken::new()).await;
+        let answer = send(feed.unwrap().router(), "GET", "/feed", &[]).await;
+        assert!(tags.insert(answer.header("etag")), "{types:?}");
     }
 }
 

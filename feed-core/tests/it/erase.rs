@@ -17,6 +17,7 @@ harness::on_both_databases! {
     what_is_no_json_is_refused_and_nothing_has_changed
     a_rewrite_meets_events_on_their_way
     parked_events_get_the_data_that_is_left
+    an_event_beyond_a_limit_of_today_is_erased
 }
 
 const PERSON: &str = "Skłodowska";
@@ -35,6 +36,26 @@ fn erased(subject: &str) -> NewEvent {
 
 fn without_person(_: &str) -> serde_json::Result<String> {
     Ok(r#"{"id":7}"#.to_owned())
+}
+
+/// A version without this limit has published it. What is left may be beyond it, too.
+async fn an_event_beyond_a_limit_of_today_is_erased<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.append(&of("order/7")).await;
+    publisher.feed.publish().await.unwrap();
+    let deep = |inner: &str| format!("{}{inner}{}", "[".repeat(150), "]".repeat(150));
+    let stored = format!(
+        "UPDATE feed_event SET data = '{}'",
+        deep(&format!("\"{PERSON}\""))
+    );
+    B::run(&publisher.database, &stored).await;
+    let mut tx = publisher.database.begin().await.unwrap();
+    let left = deep("7");
+    let rewritten = outbox::rewrite(&mut tx, &erased("order/7"), |_| Ok(left.clone())).await;
+    assert_eq!(rewritten.unwrap(), 1);
+    tx.commit().await.unwrap();
+    let data = "SELECT data FROM feed_log WHERE sequence = 1";
+    assert_eq!(B::texts(&publisher.database, data).await, [left]);
 }
 
 impl<B: Testable> Publisher<B> {
