@@ -22,6 +22,7 @@ harness::on_both_databases! {
     old_entries_in_the_head_of_an_archive_hide_no_page
     a_document_of_thousands_of_entries_continues
     a_document_that_shrinks_for_a_while_continues
+    pages_that_grow_or_lose_entries_continue
 }
 
 /// Entries in this order; `n'm` is entry n as it was edited at the time of entry m.
@@ -329,4 +330,34 @@ async fn a_document_that_shrinks_for_a_while_continues<B: Recording>(url: &str) 
         assert_eq!(reader.status().await.halted, None);
     }
     assert_eq!(reader.ids().await.len(), 301);
+}
+
+async fn pages_that_grow_or_lose_entries_continue<B: Recording>(url: &str) {
+    let fake = Fake::start().await;
+    let serve_pages = |head: Atom, older: Atom| {
+        serve(&fake, &head.link("next", "/older"));
+        fake.at("/older", Reply::feed(older.xml()));
+    };
+    serve_pages(Atom::of(101..=160), Atom::of(41..=100));
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&ids(41..=160)).await;
+    let without = |numbers: std::ops::RangeInclusive<u32>, gone: &[u32]| {
+        let numbers = numbers.rev().filter(|number| !gone.contains(number));
+        Atom::foreign(numbers.map(Entry::foreign))
+    };
+    for (newest, head, older) in [
+        // The newest one was deleted, and some on the page behind it.
+        (
+            161,
+            without(102..=161, &[160]),
+            without(42..=101, &[50, 60]),
+        ),
+        // Each shows more than before, and the newest one was deleted.
+        (162, without(41..=162, &[160, 161]), Atom::of(1..=40)),
+    ] {
+        serve_pages(head, older);
+        reader.drain().await;
+        assert_eq!(reader.status().await.halted, None, "{newest}");
+        assert!(reader.ids().await.contains(&ids([newest])[0]));
+    }
 }

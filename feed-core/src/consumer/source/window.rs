@@ -105,12 +105,13 @@ impl Window {
         ids_of(document).filter(is_known).collect()
     }
 
-    /// Returns what `document` shows of this window.
+    /// Returns what `document` shows of this window, of which `expected` entries were in no newer document.
     fn found_in(
         &self,
         document: &Document,
         known: &HashSet<&str>,
         further: &HashSet<&str>,
+        expected: usize,
     ) -> Found {
         let shows = |id: &String| document.entries.iter().any(|entry| entry.id == *id);
         let is_new = |entry: &&FoundEntry| !known.contains(entry.id.as_str());
@@ -132,10 +133,8 @@ impl Window {
         // All entries are still there.
         let dropped_nothing = self.newest.len() == self.shown && self.newest.iter().all(shows);
         // So many entries are not pinned, or edited and moved up. A document may show more than is remembered.
-        let remembered = Some(self.remembered.len()).filter(|remembered| *remembered > 0);
-        let shown = further.len().min(remembered.unwrap_or(usize::MAX));
         let known_further = further.intersection(known).count();
-        let half_is_known = known_further > 0 && 2 * known_further >= shown;
+        let half_is_known = known_further > 0 && 2 * known_further >= further.len().min(expected);
         if dropped_nothing || half_is_known {
             return Found::Probably;
         }
@@ -195,10 +194,16 @@ impl Search {
         known: &HashSet<&str>,
         further: &HashSet<&str>,
     ) {
+        let before = self.known.len();
+        let expected = match self.window.remembered.len() {
+            0 => usize::MAX,
+            remembered => remembered.saturating_sub(before),
+        };
         self.known.extend(known.iter().map(|id| (*id).to_owned()));
         self.has_room = document.entries.len() < self.window.shown;
-        match self.window.found_in(document, known, further) {
-            Found::No if further.is_empty() => {}
+        match self.window.found_in(document, known, further, expected) {
+            // Most of it was in newer documents: others may have been deleted.
+            Found::No if further.is_empty() || expected <= before => {}
             Found::No => self.end = None,
             found => {
                 self.has_ended = found == Found::Surely || self.end.is_some();
