@@ -48,11 +48,12 @@ pub trait Store: MasterData + Erasure + Reconcile {
         order: NewOrder,
     ) -> impl Future<Output = sqlx::Result<Option<Order>>> + Send;
 
-    /// Gives new orders numbers above `last`, and above those there are. Returns the next number.
-    fn number_orders_after(
+    /// Gives new rows of a table numbers above `last`, and above those that were given out. Returns the next number.
+    fn number_after(
         pool: &Pool<Self>,
-        last: OrderId,
-    ) -> impl Future<Output = sqlx::Result<OrderId>> + Send;
+        table: &'static str,
+        last: i64,
+    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
     /// The customers and items that a form offers: the first [`MAX_CHOICES`] of each, and those that it names.
     fn catalog(
