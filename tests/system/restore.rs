@@ -69,12 +69,13 @@ async fn restore(service: &mut Service, file: &Path) {
             .arg(file);
         succeed(restore).await;
     } else {
-        // The write-ahead log of a process that was killed is beside it.
+        // The write-ahead log of a process that was killed is beside it. Its copy of the first page would hide the damage.
         let path = service.database.url().trim_start_matches("sqlite:");
-        assert!(Path::new(&format!("{path}-wal")).exists());
-        let mut damaged = std::fs::read(path).unwrap();
-        damaged[..100].fill(b'x');
-        std::fs::write(path, damaged).unwrap();
+        for file in [path.to_owned(), format!("{path}-wal")] {
+            let mut damaged = std::fs::read(&file).unwrap();
+            damaged[..32].fill(b'x');
+            std::fs::write(file, damaged).unwrap();
+        }
         documented("## Restore a backup\n", service.database.url(), file).await;
         for file in [Path::new(path), file] {
             let mode = std::fs::metadata(file).unwrap().permissions().mode();
