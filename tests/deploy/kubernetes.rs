@@ -370,6 +370,7 @@ async fn the_prometheus_operator_has_the_same_alerts() {
         &found.unwrap()["spec"]
     };
     let alerts = std::fs::read_to_string(deploy().join("alerts.yml")).unwrap();
+    assert!(!alerts.contains("docker"), "they are for Kubernetes too");
     let alerts = yaml(python, &alerts).await.remove(0);
     let same = spec("PrometheusRule") == &alerts;
     assert!(
