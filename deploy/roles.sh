@@ -14,7 +14,7 @@ run() {
 }
 
 # Before anything is changed: of an empty password PostgreSQL makes none, and rejects the role from then on.
-for service in order invoice shipping; do
+for service in postgres order invoice shipping; do
     if [ -z "$(cat "$secrets/$service-password")" ]; then
         echo "roles.sh: the file $service-password is empty. Remove it, run deploy/secrets.sh, create the" \
             "container anew, and run this script in it" >&2
@@ -23,6 +23,11 @@ for service in order invoice shipping; do
 done
 
 run --command 'REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC'
+# The image sets that of its own user on an empty volume alone.
+PASSWORD_FILE=$secrets/postgres-password run <<'SQL'
+\set password `cat "$PASSWORD_FILE"`
+ALTER ROLE CURRENT_USER PASSWORD :'password';
+SQL
 for service in order invoice shipping; do
     # By a file, not by an argument, which others on the machine may read.
     PASSWORD_FILE=$secrets/$service-password run --set service="$service" <<'SQL'

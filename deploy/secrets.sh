@@ -6,7 +6,7 @@ umask 022
 cd "$(dirname "$0")"
 
 # Only the first time. A deployment that has lost this setting is closed until an operator decides.
-[ -e secrets/postgres-password ] || ./protect.sh --open
+[ -e secrets ] || ./protect.sh --open
 
 mkdir -p secrets
 chmod 700 secrets

@@ -18,6 +18,7 @@ async fn configured(copy: &Copy) -> Option<Value> {
     compose.args(["--profile", "observe", "--project-name", "shop"]);
     compose.arg("--file").arg(copy.path("compose.yaml"));
     compose.arg("config").env("SHIPPING_INSTANCES", "3");
+    compose.env("SHOP_VERSION", "2026-11");
     Some(yaml(python, &succeed(compose).await).await.remove(0))
 }
 
@@ -56,6 +57,10 @@ async fn each_container_has_limits_a_health_check_and_restarts() {
         let image = service["image"].as_str().unwrap();
         let ours = !service["build"].is_null();
         assert_eq!(image.starts_with("localhost/"), ours, "{name}: {image}");
+        if ours {
+            // The version that `.env` names, so that the one before is still there.
+            assert!(image.ends_with("services:2026-11"), "{name}: {image}");
+        }
         assert_eq!(service["pull_policy"] == "never", ours, "{name}: {image}");
         assert!(ours || image.contains(':'), "{name}: {image}");
         // Public ports are bound to the loopback address only.

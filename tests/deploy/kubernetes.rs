@@ -129,6 +129,35 @@ fn assert_continues(name: &str, pod: &Value, resources: &[Value]) {
     assert_eq!(budget.unwrap()["spec"]["maxUnavailable"], 1, "{name}");
 }
 
+/// The variables of a container.
+fn environment(container: &Value, named: &HashMap<(&str, &str), &Value>) -> Vec<(String, String)> {
+    let shared = container["envFrom"][0]["configMapRef"]["name"]
+        .as_str()
+        .unwrap();
+    let shared = named[&("ConfigMap", shared)]["data"].as_object().unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let public = text(&shared["PUBLIC_URL"]);
+    let own = container["env"].as_array().unwrap().iter().map(|variable| {
+        let value = text(&variable["value"]).replace("$(PUBLIC_URL)", &public);
+        (text(&variable["name"]), value)
+    });
+    let shared = shared
+        .iter()
+        .map(|(name, value)| (name.clone(), text(value)));
+    shared
+        .filter(|(name, _)| name != "PUBLIC_URL")
+        .chain(own)
+        .collect()
+}
+
+fn by_kind_and_name(resources: &[Value]) -> HashMap<(&str, &str), &Value> {
+    let keys = resources.iter().map(|resource| {
+        let name = resource["metadata"]["name"].as_str().unwrap();
+        ((resource["kind"].as_str().unwrap(), name), resource)
+    });
+    keys.collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_container_has_limits_and_probes() {
     let copy = Copy::new().await;
@@ -139,13 +168,7 @@ async fn each_container_has_limits_and_probes() {
     for name in ["kube-dns", "cluster.local"] {
         assert!(!text.contains(name), "{name}");
     }
-    let named: HashMap<(&str, &str), &Value> = resources
-        .iter()
-        .map(|resource| {
-            let name = resource["metadata"]["name"].as_str().unwrap();
-            ((resource["kind"].as_str().unwrap(), name), resource)
-        })
-        .collect();
+    let named = by_kind_and_name(&resources);
     let mut containers = 0;
     for workload in &resources {
         let pod = &workload["spec"]["template"]["spec"];
@@ -192,28 +215,14 @@ async fn each_container_has_limits_and_probes() {
     for name in SERVICES {
         let pod = &named[&("Deployment", name)]["spec"]["template"]["spec"];
         let container = &pod["containers"][0];
-        let shared = container["envFrom"][0]["configMapRef"]["name"]
-            .as_str()
-            .unwrap();
-        let shared = named[&("ConfigMap", shared)]["data"].as_object().unwrap();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let public = text(&shared["PUBLIC_URL"]);
-        let own = container["env"].as_array().unwrap().iter().map(|variable| {
-            let value = text(&variable["value"]).replace("$(PUBLIC_URL)", &public);
-            (text(&variable["name"]), value)
-        });
-        let shared = shared
-            .iter()
-            .map(|(name, value)| (name.clone(), text(value)));
-        let environment: Vec<_> = shared
-            .filter(|(name, _)| name != "PUBLIC_URL")
-            .chain(own)
-            .collect();
+        let environment = environment(container, &named);
         takes(name, &environment, &copy).await;
         assert_eq!(container["args"][0], name);
         // No registry is asked for an image of ours, whose name anyone may take there.
         let image = container["image"].as_str().unwrap();
         assert!(image.starts_with("localhost/"), "{image}");
+        // The one before is still there, and another one replaces the pods.
+        assert!(image.ends_with(":1"), "{image}");
         assert_eq!(container["imagePullPolicy"], "IfNotPresent", "{name}");
         // A service that waits for its database, or migrates it, is alive, and gets no requests yet: `tests/system/waiting.rs`.
         let path = |probe: &str| &container[probe]["httpGet"]["path"];
@@ -221,6 +230,36 @@ async fn each_container_has_limits_and_probes() {
         assert_eq!(path("readinessProbe"), "/health/started", "{name}");
         assert!(container["startupProbe"].is_null(), "{name}");
     }
+}
+
+/// What docs/backup.md says to run while `order` has no pods.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_of_another_service_gives_the_feed_a_new_epoch() {
+    const BACKUP: &str = include_str!("../../docs/backup.md");
+    let copy = Copy::new().await;
+    let Some((_, resources)) = resources(&copy, &[]).await else {
+        return;
+    };
+    let named = by_kind_and_name(&resources);
+    let invoice = &named[&("Deployment", "invoice")]["spec"]["template"]["spec"]["containers"][0];
+    let command = "$ kubectl -n shop exec -i deployment/invoice -- order ";
+    let line = BACKUP.lines().find_map(|line| line.strip_prefix(command));
+    let (arguments, _) = line.unwrap().split_once(" <").unwrap();
+    let mut order = harness::built("order");
+    order.args(arguments.split(' '));
+    for (name, value) in environment(invoice, &named) {
+        let secrets = copy.path("deploy/secrets/").display().to_string();
+        order.env(name, value.replace("/run/secrets/", &secrets));
+    }
+    let url = copy.path("order-database-url");
+    let database = copy.path("order.db").display().to_string();
+    std::fs::write(&url, format!("sqlite:{database}\n")).unwrap();
+    // A command makes no database.
+    std::fs::File::create(database).unwrap();
+    order.stdin(std::fs::File::open(url).unwrap());
+    let said = succeed(order).await;
+    let next = "The next order is 1241, the next customer 301, the next item 41.";
+    assert!(said.contains(next), "{said}");
 }
 
 /// As with Compose: what `protect.sh` has set is part of each `kubectl apply`.
@@ -331,6 +370,7 @@ async fn the_prometheus_operator_has_the_same_alerts() {
         &found.unwrap()["spec"]
     };
     let alerts = std::fs::read_to_string(deploy().join("alerts.yml")).unwrap();
+    assert!(!alerts.contains("docker"), "they are for Kubernetes too");
     let alerts = yaml(python, &alerts).await.remove(0);
     let same = spec("PrometheusRule") == &alerts;
     assert!(

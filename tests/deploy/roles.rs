@@ -94,6 +94,8 @@ async fn each_service_has_its_database_and_no_other() {
         "{log}"
     );
 
+    const OWN: &str = "SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres'";
+
     // Twice: it may be repeated.
     make_roles(&copy, &socket).await;
     make_roles(&copy, &socket).await;
@@ -139,13 +141,19 @@ async fn each_service_has_its_database_and_no_other() {
         }
     }
 
-    // New passwords: existing connections lose nothing.
-    let before = url(&copy, "order", &socket);
-    for name in ["order-password", "invoice-password"] {
+    // New passwords, also of PostgreSQL's own user: existing connections lose nothing, and the proxy stays closed.
+    let own = async |owner: &mut PgConnection| -> String {
+        sqlx::query_scalar(OWN).fetch_one(owner).await.unwrap()
+    };
+    let (before, own_before) = (url(&copy, "order", &socket), own(&mut owner).await);
+    copy.protect("eve", "secret\n").await;
+    for name in ["order-password", "invoice-password", "postgres-password"] {
         std::fs::remove_file(copy.path("deploy/secrets").join(name)).unwrap();
     }
     succeed(Command::new(copy.path("deploy/secrets.sh"))).await;
+    assert!(!copy.path("deploy/secrets/protect/open").exists());
     make_roles(&copy, &socket).await;
+    assert_ne!(own(&mut owner).await, own_before);
     assert_eq!(refused(&before).await.as_deref(), Some("28P01"));
     assert_eq!(refused(&url(&copy, "order", &socket)).await, None);
     harness::load::place(&order.client, 2).await.unwrap();

@@ -78,7 +78,12 @@ async fn a_failover_that_loses_a_tail_halts_the_consumers_that_have_read_it() {
     assert_eq!(system.order.stop().await, Some(0));
     let feed = system.order.client.url("feed");
     let last = lost.iter().copied().max().unwrap().max(continued);
-    let restored = ["restored", "--last-order", &last.to_string()];
+    let restored = [
+        "restored",
+        &format!("--last-order={last}"),
+        "--last-customer=2",
+        "--last-item=4",
+    ];
     let said = command(&system.order, &feed, &restored).await;
     assert!(said.contains("next order is"), "{said}");
     system.order.start().await;

@@ -247,6 +247,14 @@ async fn a_hot_standby_serves_the_same_feed() {
     let another = "feed?after=bbcdefgh.1.0190b9ab000070008000000000000001";
     assert_eq!(copy.client.get(another, &[]).await.status, 503);
     assert_eq!(feed.client.get(another, &[]).await.status, 410);
+    // What docs/scaling.md says to compare.
+    for (client, sequence) in [(&feed.client, 3), (&copy.client, 2)] {
+        let metrics = client.get("metrics", &[]).await.body;
+        assert!(
+            metrics.contains(&format!("\nfeed_sequence {sequence}\n")),
+            "{metrics}"
+        );
+    }
     tables::texts(&standby.url, "SELECT 'resumed' FROM pg_wal_replay_resume()").await;
     until("the copy follows again", async || {
         let answer = copy.client.get(&format!("feed?after={cursor}"), &[]).await;

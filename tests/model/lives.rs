@@ -360,7 +360,15 @@ async fn another_feed(database: FreshDatabase) {
     order.stop().await;
 
     order.set("DATABASE_URL", copy.clone());
-    let mut restored = order.command("", &["restored", "--last-order", "24"]);
+    let mut restored = order.command(
+        "",
+        &[
+            "restored",
+            "--last-order=24",
+            "--last-customer=2",
+            "--last-item=4",
+        ],
+    );
     restored.env("DATABASE_URL", &copy);
     assert!(restored.status().unwrap().success());
     order.start().await;

@@ -42,6 +42,20 @@ fn order_of(customer: i64) -> Value {
     order
 }
 
+/// Links that are published stay, so the command does not guess with what they begin.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_address_of_the_service_is_required() {
+    let mut order = Service::new("order", Backend::Sqlite).await;
+    order.start().await;
+    let mut erase = command(&order, 1);
+    erase.env_remove("BASE_URL");
+    let output = run(erase).await;
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("set BASE_URL"), "{said}");
+    assert_eq!(order.client.get("customers/1", &[]).await.status, 200);
+}
+
 /// The command as the operator types it, with the settings of the service.
 fn command(order: &Service, customer: i64) -> Command {
     let mut command = built("order");

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use harness::tables::{is_postgres, number, rows};
 use harness::{Backend, FreshDatabase, Service, System, built, load, new_order, until};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::Finished;
 
@@ -199,7 +199,7 @@ async fn a_shop_moves_and_readers_see_no_difference(from: Backend) {
     assert_eq!(number(shipments.0, &shipments.1).await, orders);
 }
 
-/// The numbers of orders that the backup does not have.
+/// Numbers that the backup does not have.
 async fn numbers_that_were_used_are_not_reused_after_a_move(from: Backend) {
     let mut order = Service::new("order", from).await;
     order.start().await;
@@ -210,11 +210,14 @@ async fn numbers_that_were_used_are_not_reused_after_a_move(from: Backend) {
     let files = tempfile::tempdir().unwrap();
     let file = files.path().join("order.jsonl");
     let file = file.to_str().unwrap();
+    let restored = [
+        "restored",
+        "--last-order=500",
+        "--last-customer=30",
+        "--last-item=40",
+    ];
     for (arguments, url) in [
-        (
-            &["restored", "--last-order", "500"][..],
-            order.database.url(),
-        ),
+        (&restored[..], order.database.url()),
         (&["export", file], order.database.url()),
         (&["import", file], new.url()),
     ] {
@@ -227,6 +230,9 @@ async fn numbers_that_were_used_are_not_reused_after_a_move(from: Backend) {
     order.start().await;
     assert_eq!(load::place(&order.client, 1).await, Some(501));
     assert_eq!(load::place(&order.client, 1).await, Some(502));
+    let person = json!({"name": "Last", "firstname": "Anna", "email": "anna@example.com"});
+    let answer = order.client.post_json("customers", &person).await.unwrap();
+    assert_eq!(answer.json()["customerId"], 31);
     // Events do not get another source either, at another address and after commands without one.
     assert_eq!(source(&order, "6").await, known);
 }

@@ -1,6 +1,7 @@
 //! Backups are taken while the services run, and restored: the order service's, which is then older
 //! than what its consumers have read (I8), and a consumer's.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use harness::programs::{available, program, succeed};
@@ -15,6 +16,25 @@ crate::on_both! {
     an_older_feed_is_not_mistaken_for_the_one_that_was_read
     an_order_service_whose_database_is_restored_while_it_runs_reports_it
     a_restored_consumer_applies_the_missing_events
+}
+
+const BACKUP: &str = include_str!("../../docs/backup.md");
+
+/// Executes the commands for SQLite below a heading of docs/backup.md, on the file of `url`.
+async fn documented(heading: &str, url: &str, backup: &Path) {
+    let (_, section) = BACKUP.split_once(heading).unwrap();
+    let (_, block) = section.split_once("```console\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let lines = block.lines().filter_map(|line| line.strip_prefix("$ "));
+    let lines: Vec<&str> = lines.filter(|line| !line.contains("postgres")).collect();
+    assert!(lines.len() >= 2, "{block}");
+    let script = lines
+        .join("\n")
+        .replace("data/order.db", url.trim_start_matches("sqlite:"))
+        .replace("order-2026-11-26.db", backup.to_str().unwrap());
+    let mut shell = program("sh");
+    shell.arg("-ec").arg(script);
+    succeed(shell).await;
 }
 
 /// A backup as docs/backup.md says to take it, while the service runs.
@@ -34,17 +54,12 @@ async fn backup(service: &Service, directory: &Path) -> Option<PathBuf> {
         if !available(&["sqlite3"]) {
             return None;
         }
-        let path = url.trim_start_matches("sqlite:");
-        let mut backup = program("sqlite3");
-        backup
-            .arg(path)
-            .arg(format!("VACUUM INTO '{}'", file.display()));
-        succeed(backup).await;
+        documented("## Back up\n", url, &file).await;
     }
     Some(file)
 }
 
-/// Restores it: on PostgreSQL into a new database, whose URL the service gets.
+/// Restores it: on PostgreSQL into a new database, whose URL the service gets; on SQLite over a damaged file.
 async fn restore(service: &mut Service, file: &Path) {
     if is_postgres(service.database.url()) {
         service.database = FreshDatabase::postgres().await;
@@ -54,14 +69,18 @@ async fn restore(service: &mut Service, file: &Path) {
             .arg(file);
         succeed(restore).await;
     } else {
-        // The write-ahead log of a process that was killed is beside it.
+        // The write-ahead log of a process that was killed is beside it. Its copy of the first page would hide the damage.
         let path = service.database.url().trim_start_matches("sqlite:");
-        assert!(Path::new(&format!("{path}-wal")).exists());
-        let mut restore = program("sqlite3");
-        restore
-            .arg(path)
-            .arg(format!(".restore '{}'", file.display()));
-        succeed(restore).await;
+        for file in [path.to_owned(), format!("{path}-wal")] {
+            let mut damaged = std::fs::read(&file).unwrap();
+            damaged[..32].fill(b'x');
+            std::fs::write(file, damaged).unwrap();
+        }
+        documented("## Restore a backup\n", service.database.url(), file).await;
+        for file in [Path::new(path), file] {
+            let mode = std::fs::metadata(file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+        }
         let mut check = program("sqlite3");
         check.arg(path).arg("PRAGMA integrity_check");
         assert_eq!(succeed(check).await.trim(), "ok");
@@ -102,13 +121,20 @@ async fn count(service: &Service, table: &str) -> i64 {
     .await
 }
 
-/// A system whose order service has lost orders 9 to 12, which its consumers have.
+async fn add_customer(order: &Service) -> i64 {
+    let person = json!({"name": "Last", "firstname": "Anna", "email": "anna@example.com"});
+    let answer = order.client.post_json("customers", &person).await.unwrap();
+    answer.json()["customerId"].as_i64().unwrap()
+}
+
+/// A system whose order service has lost orders 9 to 12, which its consumers have, and customer 3.
 async fn gone_back(backend: Backend) -> Option<System> {
     let mut system = System::started(backend).await;
     let directory = tempfile::tempdir().unwrap();
     place(&system, 8).await;
     let file = backup(&system.order, directory.path()).await?;
     place(&system, 4).await;
+    assert_eq!(add_customer(&system.order).await, 3);
     system.order.kill();
     restore(&mut system.order, &file).await;
     Some(system)
@@ -123,14 +149,23 @@ async fn an_order_service_that_went_back_is_reported_and_restarts_its_feed(backe
 /// The steps of docs/backup.md, for an order service that has lost orders 9 to 12.
 pub(crate) async fn restarts_its_feed(mut system: System) {
     let feed = system.order.client.url("feed");
-    let said = command(&system.order, &feed, &["restored", "--last-order", "12"]).await;
-    let said = said.with(0);
-    assert!(said.contains("the next order is 13"), "{said}");
     // A number that was used is not used again.
-    let fewer = ["restored", "--last-order", "3"];
-    let said = command(&system.order, &feed, &fewer).await.with(0);
-    assert!(said.contains("the next order is 13"), "{said}");
+    for [order, customer, item] in [[12, 3, 6], [3, 1, 0]] {
+        let restored = [
+            "restored",
+            &format!("--last-order={order}"),
+            &format!("--last-customer={customer}"),
+            &format!("--last-item={item}"),
+        ];
+        let said = command(&system.order, &feed, &restored).await.with(0);
+        let next = "The next order is 13, the next customer 4, the next item 7.";
+        assert!(said.contains(next), "{said}");
+    }
     system.order.start().await;
+    assert_eq!(add_customer(&system.order).await, 4);
+    // The customer who had this number is lost, and nobody else is erased for them.
+    let erased = ["erase", "--customer", "3", "--by", "eve"];
+    command(&system.order, &feed, &erased).await.with(2);
     for consumer in [&system.invoice, &system.shipping] {
         let reason = halted(consumer).await;
         assert!(reason.contains("another history"), "{reason}");

@@ -215,7 +215,10 @@ async fn an_old_program_works_with_the_additions_of_a_new_one(backend: Backend) 
         )
         .await;
         let more = format!("ALTER TABLE {table} ADD COLUMN colour TEXT");
-        run(url, &addition(own, "expand colour", &more)).await;
+        // As its own migrations are named there.
+        run(url, &addition(own, "expand_colour", &more)).await;
+        let named = format!("SELECT count(*) FROM {own} WHERE description = 'expand lists'");
+        assert_eq!(number(url, &named).await, 1);
     }
     for service in [&mut system.order, &mut system.invoice, &mut system.shipping] {
         let ready = service.client.get("health/ready", &[]).await;

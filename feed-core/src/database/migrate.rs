@@ -43,11 +43,12 @@ impl<B: Backend> Database<B> {
                 });
             let (list, [begin, end]) = (B::MIGRATION_LIST, B::BYTES);
             let (version, sql) = (migration.version, migration.sql.as_str());
+            let stored = &migration.description;
             let sql = format!(
                 "{sql}
 CREATE TABLE IF NOT EXISTS {TABLE} ({list});
 INSERT INTO {TABLE} (version, description, success, checksum, execution_time)
-VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
+VALUES ({version}, '{stored}', TRUE, {begin}{hex}{end}, 0);
 "
             );
             MigrationSql { version, name, sql }
@@ -167,7 +168,8 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
     }
 }
 
+/// The description is the name with spaces, by which older programs recognize an expansion.
 fn of_file(&(version, name, sql): &(i64, &'static str, &'static str)) -> Migration {
-    let sql = sql.into_sql_str();
-    Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    let (name, sql) = (name.replace('_', " ").into(), sql.into_sql_str());
+    Migration::new(version, name, MigrationType::Simple, sql, false)
 }

@@ -64,6 +64,8 @@ mod tests {
         let newer = made(&[1, 2, 3], "contract something");
         assert!(told(&newer).contains("newer than this program: migration 3"));
         assert_eq!(told(&made(&[1, 2, 3], "expand something")), "");
+        assert_eq!(told(&made(&[1, 2, 3], "expand_something")), "");
+        assert!(told(&made(&[1, 2, 3], "expanded")).contains("migration 3"));
         assert!(told(&made(&[1, 3], "expand something")).contains("migration 2"));
     }
 }

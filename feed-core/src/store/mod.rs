@@ -34,6 +34,7 @@ use sqlx::{Pool, SqlStr};
 
 use crate::database::DatabaseOptions;
 use crate::database::timeout::Suspicion;
+use crate::transfer::Migrations;
 use answer::Answer;
 pub(crate) use begin::begin_with;
 pub use error::DatabaseError;
@@ -57,8 +58,8 @@ pub(crate) trait Operations:
     + transfer::NativeTransfer
     + transfer::Transfer
 {
-    /// feed-core's own migrations: number, name, SQL.
-    const MIGRATIONS: &'static [(i64, &'static str, &'static str)];
+    /// feed-core's own migrations.
+    const MIGRATIONS: Migrations;
 
     /// The columns of a table in which sqlx lists migrations.
     const MIGRATION_LIST: &'static str;
@@ -111,18 +112,6 @@ pub(crate) trait Check: sqlx::Database {
     fn migrations(pool: &Pool<Self>, table: &'static str) -> impl Answer<Vec<Made>>;
 }
 
-/// One of feed-core's migrations: folder, number, name, file.
-macro_rules! migration {
-    ($folder:literal, $number:literal, $name:literal, $file:literal) => {
-        (
-            $number,
-            $name,
-            include_str!(concat!("../../../migrations/", $folder, "/", $file)),
-        )
-    };
-}
-use migration;
-
 /// The most rows that metrics count.
 pub(crate) const COUNTED: i64 = 10_000;
 
@@ -161,8 +150,9 @@ pub(crate) struct Made {
 
 impl Made {
     /// True if programs that do not know it can continue: it adds something and removes nothing. Its name says
-    /// so: `0004_expand_archive.sql`.
+    /// so: `0004_expand_archive.sql`. Older programs have stored those of services with the underscore.
     pub(crate) fn is_expansion(&self) -> bool {
-        self.description.starts_with("expand ")
+        let rest = self.description.strip_prefix("expand");
+        rest.is_some_and(|rest| rest.starts_with([' ', '_']))
     }
 }

@@ -39,6 +39,29 @@ impl Table {
 /// A service's migrations: number, name, SQL.
 pub type Migrations = &'static [(i64, &'static str, &'static str)];
 
+/// The [`Migrations`](crate::transfer::Migrations) of the calling crate, by the names of their files in a folder
+/// below `migrations`: `migrations! { "sqlite": "0001_sale", "0002_expand_colour" }`.
+#[macro_export]
+macro_rules! migrations {
+    ($folder:literal: $($file:literal),+ $(,)?) => {
+        &[$($crate::transfer::migration(
+            $file,
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/", $folder, "/", $file, ".sql")),
+        )),+]
+    };
+}
+
+/// Number and name of a file such as `0004_expand_archive`, and its SQL.
+#[doc(hidden)]
+#[must_use]
+pub const fn migration(file: &'static str, sql: &'static str) -> (i64, &'static str, &'static str) {
+    let (number, name) = file.split_at(4);
+    match i64::from_str_radix(number, 10) {
+        Ok(number) => (number, name.split_at(1).1, sql),
+        Err(_) => panic!("a migration's file begins with four digits"),
+    }
+}
+
 /// What a service stores in a database of its own, beside feed-core's tables.
 #[derive(Debug, Clone, Copy)]
 pub struct Moved {

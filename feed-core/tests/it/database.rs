@@ -1,6 +1,7 @@
 //! Connections: what a caller who goes away must not break, and several instances that start at
 //! once.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use feed_core::http::with_causes;
@@ -137,6 +138,20 @@ async fn a_url_of_another_kind_is_refused_and_makes_no_file() {
         let text = with_causes(&refused);
         assert!(text.contains("postgres:"), "{url}: {text}");
         assert!(!text.contains("direct_url"), "{url}: {text}");
+    }
+}
+
+/// There is personal data in it.
+#[tokio::test]
+async fn a_new_file_and_its_log_are_its_owners_alone() {
+    let fresh = FreshDatabase::sqlite();
+    let database = Database::<Sqlite>::open(fresh.url()).await.unwrap();
+    let publisher = Publisher::on(database, "http://localhost/").await;
+    publisher.publish(1).await;
+    for suffix in ["", "-wal", "-shm"] {
+        let file = fresh.url().trim_start_matches("sqlite:").to_owned() + suffix;
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
     }
 }
 

@@ -161,3 +161,49 @@ async fn postgres_of_each_older_version_is_upgraded() {
         assert_continues::<Postgres>(database.url(), 4, indents).await;
     }
 }
+
+/// `pg_dump` reads for minutes, and holds a lock on each table for as long. A migration that waits for it keeps all
+/// other instances out of the table: it waits for a short time, again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_that_waits_for_a_reader_lets_others_work() {
+    let migrator = migrations("postgres").await;
+    let before = migrator
+        .iter()
+        .find(|made| made.description == "expand console");
+    let fresh = harness::FreshDatabase::postgres().await;
+    let mut other = PgConnection::connect(fresh.url()).await.unwrap();
+    let version = before.unwrap().version - 1;
+    migrator.run_to(version, &mut other).await.unwrap();
+    let mut dump = PgConnection::connect(fresh.url()).await.unwrap();
+    let read = "BEGIN; LOCK TABLE feed_instance IN ACCESS SHARE MODE";
+    dump.execute(read).await.unwrap();
+
+    let url = fresh.url().to_owned();
+    // As a service does.
+    let opening = tokio::spawn(async move {
+        loop {
+            match Database::<Postgres>::open(&url).await {
+                Err(error) if error.may_pass() => {}
+                done => return done,
+            }
+        }
+    });
+    let waiting = "SELECT count(*) FROM pg_locks
+                   WHERE relation = 'feed_instance'::regclass AND NOT granted";
+    // The second time shows that it tries again.
+    for _ in 0..2 {
+        until("the migration waits", async || {
+            harness::tables::number(fresh.url(), waiting).await == 1
+        })
+        .await;
+        // As a session of a service waits.
+        other.execute("SET lock_timeout = '3s'").await.unwrap();
+        let beat = "UPDATE feed_instance SET instance = instance";
+        other.execute(beat).await.unwrap();
+        // Nor does it keep an instance of the previous version from starting.
+        migrator.run_to(version, &mut other).await.unwrap();
+        assert!(!opening.is_finished());
+    }
+    dump.execute("ROLLBACK").await.unwrap();
+    opening.await.unwrap().unwrap().ready().await.unwrap();
+}

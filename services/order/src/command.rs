@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::config::Config;
 use crate::erase::EraseError;
-use crate::order::{CustomerId, OrderId};
+use crate::order::CustomerId;
 use crate::reconcile::Compared;
 use crate::store::Store;
 use crate::{MIGRATIONS, Service, assemble};
@@ -30,7 +30,7 @@ Examples:
       runs behind a proxy, whose public address is the second one
   curl http://127.0.0.1:8081/feed
       reads the published events
-  order erase --customer 7 --by eve
+  order --base-url https://shop.example/order/ erase --customer 7 --by eve
       removes a person from orders and events
 
 `order` is short for `cargo run -p order --`. The program `shop` runs this service and its two
@@ -81,8 +81,8 @@ pub enum Own {
     /// except what a law requires them to keep: see docs/erasure.md. An erasure cannot be undone. If it
     /// is interrupted, run it again.
     ///
-    /// Run it with the settings of the service, including `BASE_URL` (write `--base-url` before
-    /// `erase`): the links of the published events begin with it.
+    /// Run it with the settings of the service. It requires its `BASE_URL` (or `--base-url` before
+    /// `erase`): the links of the published events begin with it, and stay.
     #[command(after_help = "Example: erase --customer 7 --by eve")]
     Erase {
         /// The customer's number
@@ -108,7 +108,7 @@ pub enum Own {
     /// Write the feed's immutable pages to files, which any web server can serve in place of the service
     ///
     /// Each page is written to `feed/EPOCH/NUMBER` below the directory, its address below the
-    /// `BASE_URL`. Existing pages stay: run it again for those that have become immutable since. Pages
+    /// `BASE_URL`, which is required. Existing pages stay: run it again for those that have become immutable since. Pages
     /// contain no personal data, only links to it.
     #[command(after_help = "Example: pages /var/www/order")]
     Pages {
@@ -135,18 +135,29 @@ pub enum Own {
     /// Use it before the service starts on a database that is older than what consumers have read:
     /// events they have read are lost, and new ones would get the same numbers. With a new epoch, each
     /// consumer halts until an operator runs `resume --from-start`; events that it has already applied
-    /// have no second effect. New orders get numbers above --last-order, so that no number of a lost
-    /// order is used again.
-    #[command(after_help = "Example: restored --last-order 1234")]
+    /// have no second effect. New orders, customers and items get numbers above these, so that no number
+    /// that was lost is used again: an order would get the invoice of another one, and an erasure would
+    /// erase another person. A number that is too high does no harm.
+    #[command(
+        after_help = "Example: restored --last-order 1234 --last-customer 300 --last-item 40"
+    )]
     Restored {
-        /// The highest order number known to a consumer or a customer; new orders get higher ones
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..=HIGHEST_ORDER))]
+        /// The highest order number known to a consumer or a customer
+        #[arg(long, value_name = "N", value_parser = number())]
         last_order: i64,
+        /// The highest customer number known to a consumer, or from an erasure
+        #[arg(long, value_name = "N", value_parser = number())]
+        last_customer: i64,
+        /// The highest item number known to a consumer
+        #[arg(long, value_name = "N", value_parser = number())]
+        last_item: i64,
     },
 }
 
-/// A higher order number is a typing error.
-const HIGHEST_ORDER: i64 = 999_999_999_999;
+/// A higher number is a typing error.
+fn number() -> clap::builder::RangedI64ValueParser {
+    clap::value_parser!(i64).range(0..=999_999_999_999)
+}
 
 /// What moves with the service to another database.
 pub const MOVED: Moved = Moved {
@@ -182,6 +193,12 @@ pub fn execute(config: Config, command: Command) -> Running {
 }
 
 async fn own<S: Store>(config: &Config, command: Own) -> Result<Done, CommandError> {
+    let has_links = matches!(command, Own::Erase { .. } | Own::Pages { .. });
+    if has_links && config.settings.base_url.is_none() {
+        let message = "set BASE_URL to that of the service (or write --base-url before the command): the links of what \
+                       is published begin with it, and stay";
+        return Err(CommandError::NotCarriedOut(message.to_owned()));
+    }
     let service = assemble::<S>(config, None).await?;
     let done = match command {
         Own::Erase { customer, by } => erase(&service, CustomerId(customer), by).await,
@@ -195,7 +212,11 @@ async fn own<S: Store>(config: &Config, command: Own) -> Result<Done, CommandErr
             Err(error) => Err(CommandError::NotCarriedOut(with_causes(&error))),
         },
         Own::Reconcile { json } => reconcile(&service, json).await,
-        Own::Restored { last_order } => restored(&service, OrderId(last_order)).await,
+        Own::Restored {
+            last_order,
+            last_customer,
+            last_item,
+        } => restored(&service, last_order, last_customer, last_item).await,
     };
     service.database.close().await;
     done
@@ -277,12 +298,20 @@ fn report_export(exported: &feed::Exported, feed: &Url) -> Result<Done, CommandE
 }
 
 /// Changes the numbers first, so that no order that is placed in between gets an old one.
-async fn restored<S: Store>(service: &Service<S>, last: OrderId) -> Result<Done, CommandError> {
-    let next = S::number_orders_after(service.database.writer(), last).await?;
+async fn restored<S: Store>(
+    service: &Service<S>,
+    order: i64,
+    customer: i64,
+    item: i64,
+) -> Result<Done, CommandError> {
+    let pool = service.database.writer();
+    let order = S::number_after(pool, "orders", order).await?;
+    let customer = S::number_after(pool, "customers", customer).await?;
+    let item = S::number_after(pool, "items", item).await?;
     let epoch = service.feed.change_epoch().await?;
     say(&format!(
-        "The feed now has the epoch {epoch}, and the next order is {next}. Each consumer halts until an \
-         operator runs `resume --from-start`."
+        "The feed now has the epoch {epoch}. The next order is {order}, the next customer {customer}, the next item \
+         {item}. Each consumer halts until an operator runs `resume --from-start`."
     ))
 }
 

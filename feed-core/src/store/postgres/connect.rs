@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, PgPool, Postgres, SqlSafeStr, SqlStr};
 use tracing::{info, warn};
@@ -40,8 +40,12 @@ const IS_STANDBY: &str = "the server is a standby, which cannot be written to";
 /// The longest time for the migrations of one program: they may rewrite tables of millions of rows.
 const MIGRATIONS: Duration = Duration::from_secs(3600);
 
-/// How long migrations wait for what another session has locked, such as an instance that is migrating.
-const MIGRATION_LOCK_TIMEOUT: &str = "SET lock_timeout = '10min'";
+/// How long migrations wait for an instance that is migrating.
+const TURN_TIMEOUT: &str = "SET lock_timeout = '10min'";
+
+/// How long a migration waits for what another session has locked. All statements of other instances queue behind it
+/// meanwhile, so it gives up before they do (three seconds), and the start is tried again.
+const MIGRATION_LOCK_TIMEOUT: &str = "SET lock_timeout = '2s'";
 
 /// The largest `max_connections` of PostgreSQL. A pool has a place for each connection from the start.
 const MOST: u32 = 262_143;
@@ -144,7 +148,7 @@ impl Open for Postgres {
         })
     }
 
-    /// sqlx's migrator holds an advisory lock meanwhile.
+    /// Holds sqlx's advisory lock meanwhile.
     async fn run_migrations(
         pool: &PgPool,
         migrator: &Migrator,
@@ -153,7 +157,7 @@ impl Open for Postgres {
     ) -> Result<(), DatabaseError> {
         let mut connection = pool.acquire().await?;
         let session = suspicion.within(STATEMENT, async {
-            connection.execute(MIGRATION_LOCK_TIMEOUT).await?;
+            connection.execute(TURN_TIMEOUT).await?;
             if let Some(schema) = schema {
                 session::enter(&mut connection, schema).await?;
             }
@@ -169,7 +173,11 @@ impl Open for Postgres {
                 None => "for migrations, which are running".to_owned(),
             }
         };
-        let migrating = migrator.run_direct(None, &mut *connection, false);
+        let migrating = async {
+            connection.lock().await?;
+            connection.execute(MIGRATION_LOCK_TIMEOUT).await?;
+            migrator.run_direct(None, &mut *connection, false).await
+        };
         let migrated = announced(MIGRATIONS, describe, migrating).await;
         // Its settings are not those of the pool.
         let _ = tokio::time::timeout(ANSWER, connection.close()).await;

@@ -23,7 +23,8 @@ use sqlx::postgres::PgListener;
 use sqlx::{PgPool, Postgres};
 
 use super::listen::Listen;
-use super::{Backend, Operations, migration};
+use super::{Backend, Operations};
+use crate::transfer::Migrations;
 
 impl Backend for Postgres {}
 
@@ -38,39 +39,25 @@ impl Operations for Postgres {
     execution_time BIGINT NOT NULL
 ";
     const BYTES: [&'static str; 2] = ["'\\x", "'"];
-    const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
-        migration!("postgres", 1, "feed", "0001_feed.sql"),
-        migration!("postgres", 2, "decisions", "0002_decisions.sql"),
-        migration!("postgres", 3, "outbox", "0003_outbox.sql"),
-        migration!("postgres", 4, "expand archive", "0004_expand_archive.sql"),
-        migration!(
-            "postgres",
-            5,
-            "expand quarantine",
-            "0005_expand_quarantine.sql"
-        ),
-        migration!("postgres", 6, "expand served", "0006_expand_served.sql"),
-        migration!("postgres", 7, "expand source", "0007_expand_source.sql"),
-        migration!("postgres", 8, "expand effect", "0008_expand_effect.sql"),
-        migration!("postgres", 9, "expand ids", "0009_expand_ids.sql"),
-        migration!(
-            "postgres",
-            10,
-            "expand number at commit",
-            "0010_expand_number_at_commit.sql"
-        ),
-        migration!(
-            "postgres",
-            11,
-            "expand number when alone",
-            "0011_expand_number_when_alone.sql"
-        ),
-        migration!("postgres", 12, "expand append", "0012_expand_append.sql"),
-        migration!("postgres", 13, "expand numbers", "0013_expand_numbers.sql"),
-        migration!("postgres", 14, "expand console", "0014_expand_console.sql"),
-        migration!("postgres", 15, "expand pause", "0015_expand_pause.sql"),
-        migration!("postgres", 16, "expand undo", "0016_expand_undo.sql"),
-    ];
+    const MIGRATIONS: Migrations = crate::migrations! {
+        "postgres":
+        "0001_feed",
+        "0002_decisions",
+        "0003_outbox",
+        "0004_expand_archive",
+        "0005_expand_quarantine",
+        "0006_expand_served",
+        "0007_expand_source",
+        "0008_expand_effect",
+        "0009_expand_ids",
+        "0010_expand_number_at_commit",
+        "0011_expand_number_when_alone",
+        "0012_expand_append",
+        "0013_expand_numbers",
+        "0014_expand_console",
+        "0015_expand_pause",
+        "0016_expand_undo",
+    };
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(

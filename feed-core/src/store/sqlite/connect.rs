@@ -1,5 +1,7 @@
 //! Opens a SQLite file, and runs migrations under its write lock.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -75,8 +77,14 @@ impl Open for Sqlite {
             let created = std::fs::create_dir_all(directory);
             created.map_err(|error| DatabaseError::Directory(directory.to_owned(), error))?;
         }
+        // A new file, and with it its log, is its owner's alone: there is personal data in it. What is wrong, SQLite says.
+        let _ = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&file);
         let options = options.journal_mode(SqliteJournalMode::Wal);
-        // The writer first: it creates the file and switches it to WAL.
+        // The writer first: it switches the file to WAL.
         let writer = pool_of(1).idle_timeout(None).max_lifetime(None);
         let writer = open_file(writer, &options).await.map_err(unusable)?;
         let reader = open_file(pool_of(SQLITE_READERS), &options.read_only(true)).await;

@@ -24,7 +24,8 @@ use std::os::unix::fs::MetadataExt;
 use sqlx::{Sqlite, SqlitePool};
 
 use super::listen::Listen;
-use super::{Backend, Operations, migration};
+use super::{Backend, Operations};
+use crate::transfer::Migrations;
 
 impl Backend for Sqlite {}
 
@@ -39,24 +40,20 @@ impl Operations for Sqlite {
     execution_time BIGINT NOT NULL
 ";
     const BYTES: [&'static str; 2] = ["X'", "'"];
-    const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
-        migration!("sqlite", 1, "feed", "0001_feed.sql"),
-        migration!("sqlite", 2, "decisions", "0002_decisions.sql"),
-        migration!("sqlite", 3, "expand archive", "0003_expand_archive.sql"),
-        migration!(
-            "sqlite",
-            4,
-            "expand quarantine",
-            "0004_expand_quarantine.sql"
-        ),
-        migration!("sqlite", 5, "expand source", "0005_expand_source.sql"),
-        migration!("sqlite", 6, "expand ids", "0006_expand_ids.sql"),
-        migration!("sqlite", 7, "expand append", "0007_expand_append.sql"),
-        migration!("sqlite", 8, "expand numbers", "0008_expand_numbers.sql"),
-        migration!("sqlite", 9, "expand console", "0009_expand_console.sql"),
-        migration!("sqlite", 10, "expand pause", "0010_expand_pause.sql"),
-        migration!("sqlite", 11, "expand undo", "0011_expand_undo.sql"),
-    ];
+    const MIGRATIONS: Migrations = crate::migrations! {
+        "sqlite":
+        "0001_feed",
+        "0002_decisions",
+        "0003_expand_archive",
+        "0004_expand_quarantine",
+        "0005_expand_source",
+        "0006_expand_ids",
+        "0007_expand_append",
+        "0008_expand_numbers",
+        "0009_expand_console",
+        "0010_expand_pause",
+        "0011_expand_undo",
+    };
 
     async fn migration_tables(pool: &SqlitePool, _: Option<&str>) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(

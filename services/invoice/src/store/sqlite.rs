@@ -18,20 +18,9 @@ fn pattern(word: Word<'_>) -> String {
     word.glob()
 }
 
-const MIGRATIONS: Migrations = &[
-    (
-        1,
-        "invoice",
-        include_str!("../../migrations/sqlite/0001_invoice.sql"),
-    ),
-    (
-        2,
-        "cause",
-        include_str!("../../migrations/sqlite/0002_cause.sql"),
-    ),
-    (
-        3,
-        "expand_lists",
-        include_str!("../../migrations/sqlite/0003_expand_lists.sql"),
-    ),
-];
+const MIGRATIONS: Migrations = feed_core::migrations! {
+    "sqlite":
+    "0001_invoice",
+    "0002_cause",
+    "0003_expand_lists",
+};

@@ -45,8 +45,8 @@ pub trait Store: MasterData + Erasure + Reconcile {
     /// Stores an order with its lines. `None`: the customer was erased since they were `named`.
     fn insert(tx: &mut Transaction<'_, Self>, order: NewOrder) -> impl Answer<Option<Order>>;
 
-    /// Gives new orders numbers above `last`, and above those there are. Returns the next number.
-    fn number_orders_after(pool: &Pool<Self>, last: OrderId) -> impl Answer<OrderId>;
+    /// Gives new rows of a table numbers above `last`, and above those that were given out. Returns the next number.
+    fn number_after(pool: &Pool<Self>, table: &'static str, last: i64) -> impl Answer<i64>;
 
     /// The customers and items that a form offers: the first [`MAX_CHOICES`] of each, and those that it names.
     fn catalog(

@@ -37,23 +37,12 @@ fn instant(at: DateTime<Utc>) -> DateTime<Utc> {
     at
 }
 
-const MIGRATIONS: Migrations = &[
-    (
-        1,
-        "order",
-        include_str!("../../migrations/postgres/0001_order.sql"),
-    ),
-    (
-        2,
-        "erasure",
-        include_str!("../../migrations/postgres/0002_erasure.sql"),
-    ),
-    (
-        3,
-        "expand_lists",
-        include_str!("../../migrations/postgres/0003_expand_lists.sql"),
-    ),
-];
+const MIGRATIONS: Migrations = feed_core::migrations! {
+    "postgres":
+    "0001_order",
+    "0002_erasure",
+    "0003_expand_lists",
+};
 
 /// One statement for the order and all its lines.
 async fn insert(tx: &mut PgTransaction<'_>, order: NewOrder) -> sqlx::Result<Option<Order>> {
@@ -108,16 +97,15 @@ async fn insert(tx: &mut PgTransaction<'_>, order: NewOrder) -> sqlx::Result<Opt
     Ok(placed.map(|(id, now)| order.placed(OrderId(id), now)))
 }
 
-async fn number_orders_after(pool: &PgPool, last: OrderId) -> sqlx::Result<OrderId> {
-    let next: i64 = sqlx::query_scalar(
+async fn number_after(pool: &PgPool, table: &'static str, last: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
         "SELECT -- order::number_after
          CASE WHEN last > 0 THEN setval(numbers, last) ELSE 0 END + 1
-         FROM (SELECT numbers, GREATEST($1, pg_sequence_last_value(numbers),
-                                        (SELECT max(id) FROM orders)) AS last
-               FROM CAST(pg_get_serial_sequence('orders', 'id') AS regclass) AS numbers) AS them",
+         FROM (SELECT numbers, GREATEST($2, pg_sequence_last_value(numbers)) AS last
+               FROM CAST(pg_get_serial_sequence($1, 'id') AS regclass) AS numbers) AS them",
     )
-    .bind(last.0)
+    .bind(table)
+    .bind(last)
     .fetch_one(pool)
-    .await?;
-    Ok(OrderId(next))
+    .await
 }

@@ -31,23 +31,12 @@ fn pattern(word: Word<'_>) -> String {
     word.glob()
 }
 
-const MIGRATIONS: Migrations = &[
-    (
-        1,
-        "order",
-        include_str!("../../migrations/sqlite/0001_order.sql"),
-    ),
-    (
-        2,
-        "erasure",
-        include_str!("../../migrations/sqlite/0002_erasure.sql"),
-    ),
-    (
-        3,
-        "expand_lists",
-        include_str!("../../migrations/sqlite/0003_expand_lists.sql"),
-    ),
-];
+const MIGRATIONS: Migrations = feed_core::migrations! {
+    "sqlite":
+    "0001_order",
+    "0002_erasure",
+    "0003_expand_lists",
+};
 
 async fn insert(tx: &mut SqliteTransaction<'_>, order: NewOrder) -> sqlx::Result<Option<Order>> {
     // No other transaction writes, so the customer is still there.
@@ -94,22 +83,23 @@ async fn insert(tx: &mut SqliteTransaction<'_>, order: NewOrder) -> sqlx::Result
     Ok(Some(order.placed(OrderId(id), now)))
 }
 
-async fn number_orders_after(pool: &SqlitePool, last: OrderId) -> sqlx::Result<OrderId> {
-    // There is no row before the first order.
+async fn number_after(pool: &SqlitePool, table: &'static str, last: i64) -> sqlx::Result<i64> {
+    // There is no row before the first number.
     sqlx::query(
         "INSERT -- order::begin_numbers
          INTO sqlite_sequence (name, seq)
-         SELECT 'orders', 0 WHERE NOT EXISTS (SELECT * FROM sqlite_sequence WHERE name = 'orders')",
+         SELECT $1, 0 WHERE NOT EXISTS (SELECT * FROM sqlite_sequence WHERE name = $1)",
     )
+    .bind(table)
     .execute(pool)
     .await?;
-    let next: i64 = sqlx::query_scalar(
+    sqlx::query_scalar(
         "UPDATE -- order::number_after
-         sqlite_sequence SET seq = max(seq, $1) WHERE name = 'orders'
+         sqlite_sequence SET seq = max(seq, $2) WHERE name = $1
          RETURNING seq + 1",
     )
-    .bind(last.0)
+    .bind(table)
+    .bind(last)
     .fetch_one(pool)
-    .await?;
-    Ok(OrderId(next))
+    .await
 }

@@ -20,20 +20,9 @@ fn instant(at: DateTime<Utc>) -> DateTime<Utc> {
     at
 }
 
-const MIGRATIONS: Migrations = &[
-    (
-        1,
-        "shipment",
-        include_str!("../../migrations/postgres/0001_shipment.sql"),
-    ),
-    (
-        2,
-        "cause",
-        include_str!("../../migrations/postgres/0002_cause.sql"),
-    ),
-    (
-        3,
-        "expand_lists",
-        include_str!("../../migrations/postgres/0003_expand_lists.sql"),
-    ),
-];
+const MIGRATIONS: Migrations = feed_core::migrations! {
+    "postgres":
+    "0001_shipment",
+    "0002_cause",
+    "0003_expand_lists",
+};

@@ -40,8 +40,8 @@ impl Store for Db {
         super::insert(tx, order).await
     }
 
-    async fn number_orders_after(pool: &Pool, last: OrderId) -> sqlx::Result<OrderId> {
-        super::number_orders_after(pool, last).await
+    async fn number_after(pool: &Pool, table: &'static str, last: i64) -> sqlx::Result<i64> {
+        super::number_after(pool, table, last).await
     }
 
     async fn catalog(
