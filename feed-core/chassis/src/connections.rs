@@ -483,7 +483,6 @@ mod tests {
                 early => assert!(begin.elapsed() < Duration::from_secs(20), "{early}"),
             }
         }
-        server.stop().await;
     }
 
     #[tokio::test]
