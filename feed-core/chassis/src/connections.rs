@@ -14,8 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::uri::Authority;
-use axum::http::{StatusCode, Version, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use feed_http::with_causes;
 use futures_util::FutureExt;
@@ -35,6 +34,7 @@ use tracing::{debug, error, warn};
 
 use super::failures::{Failures, TimedOut};
 use super::files::connections_of;
+use super::host::names_one_host;
 use super::html;
 use super::large::LargeBodies;
 use super::requests::{Counting, drop_unanswered};
@@ -234,22 +234,6 @@ async fn answer(
     Ok(response)
 }
 
-/// Returns true if the request names one host, or is of a version that need not (RFC 9112, 3.2).
-fn names_one_host<T>(request: &Request<T>) -> bool {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        // It is empty where the target has no authority (RFC 9110, 7.2).
-        (Some(host), None) if host.is_empty() => true,
-        (Some(host), None) => Authority::try_from(host.as_bytes()).is_ok_and(|host| {
-            // Not if a user precedes the host.
-            let port = host.as_str().strip_prefix(host.host());
-            port.is_some_and(|port| port.bytes().skip(1).all(|byte| byte.is_ascii_digit()))
-        }),
-        (None, _) => request.version() < Version::HTTP_11,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,38 +358,6 @@ mod tests {
         // A reset is an end too.
         let _ = closed.expect("the server closes the connection");
         answer
-    }
-
-    #[tokio::test]
-    async fn a_request_names_one_host() {
-        let server = Server::start(SHORT).await;
-        for (version, hosts, status) in [
-            ("1.1", &["x"][..], "200"),
-            ("1.1", &["shop.example:8080"], "200"),
-            ("1.1", &["[::1]:8080"], "200"),
-            ("1.1", &["x:"], "200"),
-            ("1.1", &[""], "200"),
-            ("1.0", &[], "200"),
-            ("1.1", &[], "400"),
-            ("1.1", &["x", "x"], "400"),
-            ("1.0", &["x", "y"], "400"),
-            ("1.1", &["a b"], "400"),
-            ("1.1", &["x/feed"], "400"),
-            ("1.1", &["ada@x"], "400"),
-            ("1.1", &["x:eighty"], "400"),
-            ("1.1", &["x:80:80"], "400"),
-            ("1.1", &["\u{e4}"], "400"),
-        ] {
-            let hosts: String = hosts
-                .iter()
-                .map(|host| format!("Host: {host}\r\n"))
-                .collect();
-            let request = format!("GET / HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
-            let answer = server.send_raw(&request).await;
-            let answered = answer.split(' ').nth(1);
-            assert_eq!(answered, Some(status), "{request}: {answer}");
-        }
-        server.stop().await;
     }
 
     #[tokio::test]
@@ -616,6 +568,7 @@ mod tests {
         let many = "X: x\r\n".repeat(1_000) + "\r\n";
         let path = format!("GET /{} HTTP/1.1", "x".repeat(2 * LONGEST_HEAD));
         for (request, headers) in [
+            ("GET / HTTP/1.1", "Host: y\r\n\r\n"),
             ("GET / HTTP/1.1", &*long),
             ("GET / HTTP/1.1", &many),
             (&path, "\r\n"),

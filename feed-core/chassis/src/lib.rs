@@ -19,6 +19,7 @@ mod failures;
 mod files;
 mod guard;
 mod health;
+mod host;
 pub mod html;
 mod large;
 pub mod list;
