@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
-use clap::builder::BoolishValueParser;
+use anyhow::anyhow;
+use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
 use clap::{Parser, Subcommand, ValueHint};
 use feed_chassis::{Credentials, LogFormat, parse_address};
 use feed_console::StartError;
@@ -134,6 +134,7 @@ pub(crate) struct Config {
         env,
         help_heading = "Process",
         value_name = "NAME",
+        value_parser = NonEmptyStringValueParser::new(),
         default_value = "shop"
     )]
     pub(crate) instance: String,
@@ -150,16 +151,6 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The public base URL: the configured one, or that of the address on which the shop listens.
-    pub(crate) fn base_url(&self, address: SocketAddr) -> anyhow::Result<BaseUrl> {
-        match &self.base_url {
-            Some(base) => Ok(base.clone()),
-            None => format!("http://{address}/").parse().with_context(|| {
-                format!("a URL cannot have the address {address} (LISTEN); set BASE_URL")
-            }),
-        }
-    }
-
     /// Why a service does not start, in terms of this program's settings.
     pub(crate) fn explained(&self, name: &str, error: StartError) -> anyhow::Error {
         let directory = self.data_dir.display();

@@ -10,16 +10,12 @@ mod start_page;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::CommandFactory;
-use feed_chassis::{
-    Mounted, Settings, listen, parse_command_line, serve, start_logging, start_tracing, stop_signal,
-};
+use feed_chassis::{Mounted, ServeError, Settings, parse_command_line, run};
 use feed_console::{DatabaseSettings, Follow, StatusSettings};
 use feed_core::consumer::FeedCredentials;
-use feed_core::http::{BaseUrl, with_causes};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::info;
 
 use config::{Command, CommandLine, Config};
 use services::Services;
@@ -33,55 +29,40 @@ async fn main() -> ExitCode {
         Some(Command::Import(config)) => return moving::import(&config).await,
         None => {}
     }
-    start_logging(config.log_format);
-    let tracing = start_tracing();
-    let ended = open(&config).await;
-    tracing.stop().await;
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!("{}", with_causes(error.as_ref()));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Opens the shop, and closes it at `SIGTERM` or Ctrl-C.
-async fn open(config: &Config) -> anyhow::Result<()> {
-    let shutdown = CancellationToken::new();
-    stop_signal(shutdown.clone()).context("cannot listen for signals")?;
-    // The address first: a second shop on the same one must not touch the data.
-    let credentials = config.credentials_file.clone();
-    let may_be_reached = credentials.is_some() || config.allow_anonymous;
-    let listener = listen(config.listen, may_be_reached).await?;
-    let address = listener
-        .local_addr()
-        .context("the listener has no address")?;
-    let base = config.base_url(address)?;
-    let shop = shop(config, address, &base, &shutdown).await?;
-    info!("the shop is open at {base}");
-    info!("the feed: {}", base.join("order/feed"));
-    info!("invoices: {}", base.join("invoice/"));
-    info!("shipments: {}", base.join("shipping/"));
-    info!(
-        "database: SQLite below {}; stop with Ctrl-C",
-        config.data_dir.display()
-    );
-    serve(listener, shop.guarded(credentials), shutdown).await?;
-    Ok(())
+    let settings = Settings {
+        listen: config.listen,
+        base_url: config.base_url.clone(),
+        home_url: None,
+        credentials_file: config.credentials_file.clone(),
+        allow_anonymous: config.allow_anonymous,
+        instance: Some(config.instance.clone()),
+        log_format: config.log_format,
+        probe: false,
+    };
+    run(settings, async |settings: Settings, shutdown| {
+        let shop = shop(&config, &settings, &shutdown).await;
+        let shop = shop.map_err(|error| ServeError::Start(error.into()))?;
+        let base = settings.base_url();
+        info!("the shop is open at {base}");
+        info!("the feed: {}", base.join("order/feed"));
+        info!("invoices: {}", base.join("invoice/"));
+        info!("shipments: {}", base.join("shipping/"));
+        Ok::<_, ServeError>(shop)
+    })
+    .await
 }
 
 /// The three services below their names, and the start page.
 async fn shop(
     config: &Config,
-    address: SocketAddr,
-    base: &BaseUrl,
+    settings: &Settings,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Mounted> {
+    let base = &settings.base_url();
     // The consumers reach the feed at the address on which this process listens, not at its public
     // URL.
     let follow = Follow {
-        feed_url: format!("http://{}/order/feed", reachable(address)).parse()?,
+        feed_url: format!("http://{}/order/feed", reachable(settings.listen)).parse()?,
         feed_credentials_file: match &config.credentials_file {
             Some(credentials) => Some(FeedCredentials::from_file(credentials.file())?),
             None => None,
@@ -94,14 +75,10 @@ async fn shop(
     let database = |name: &str| DatabaseSettings::of(moving::sqlite(&config.data_dir, name));
     let settings = |name: &str| -> anyhow::Result<Settings> {
         Ok(Settings {
-            listen: address,
             base_url: Some(base.join(&format!("{name}/")).as_str().parse()?),
             home_url: Some(base.url().clone()),
             credentials_file: None,
-            allow_anonymous: config.allow_anonymous,
-            instance: Some(config.instance.clone()),
-            log_format: config.log_format,
-            probe: false,
+            ..settings.clone()
         })
     };
     // Each consumer's page shows the other one too.
@@ -152,6 +129,10 @@ async fn shop(
     };
     let frame = start_page::frame(base);
     let shop = Mounted::new(start_page::router(frame.clone(), services))
+        .described(format!(
+            "database: SQLite below {}",
+            config.data_dir.display()
+        ))
         .with_pages(frame)
         .with_open(start_page::OPEN)
         .mount("order", order)

@@ -121,7 +121,9 @@ pub(crate) async fn import(config: &Config) -> ExitCode {
 
 /// The database of a service that has no URL of its own.
 pub(crate) fn sqlite(data_dir: &Path, name: &str) -> String {
-    format!("sqlite:{}", data_dir.join(format!("{name}.db")).display())
+    let file = data_dir.join(format!("{name}.db")).display().to_string();
+    // The driver decodes the path of a URL, and takes what follows a question mark for parameters.
+    format!("sqlite:{}", file.replace('%', "%25").replace('?', "%3F"))
 }
 
 /// What went wrong, in terms of this program's settings.

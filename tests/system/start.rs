@@ -4,8 +4,10 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use futures_util::future::join_all;
+use harness::programs::available;
 use harness::{Client, FreshDatabase, Process, free_address, new_order, until};
 
 use crate::program::{Finished, program};
@@ -89,7 +91,31 @@ async fn a_wrong_setting_is_named_with_its_value_and_what_to_do() {
         ("invoice", "POLL_INTERVAL", "5", "such as 500ms, 5s"),
         ("shop", "POLL_INTERVAL", "0s", "longer than nothing"),
         ("shop", "POLL_INTERVAL", "3601s", "1h at most"),
-        ("invoice", "POLL_INTERVAL", "9999h", "1h at most"),
+        ("invoice", "POLL_INTERVAL", "719h", "1h at most"),
+        ("invoice", "POLL_INTERVAL", "9999h", "too long"),
+        ("invoice", "POLL_INTERVAL", "5M", "5m is five minutes"),
+        ("order", "INSTANCE", "", "a value is required"),
+        ("shop", "INSTANCE", "", "a value is required"),
+        // A secret in place of the file that has it.
+        (
+            "order",
+            "CREDENTIALS_FILE",
+            "operate eve:s3cret",
+            "cannot read",
+        ),
+        ("shop", "CREDENTIALS_FILE", "eve:s3cret", "cannot read"),
+        (
+            "invoice",
+            "FEED_CREDENTIALS_FILE",
+            "eve:s3cret",
+            "cannot read",
+        ),
+        (
+            "order",
+            "DATABASE_URL_FILE",
+            "postgres:///db?user=u&password=s3cret",
+            "cannot read",
+        ),
     ] {
         let said = refused(name, &[(variable, value)], 2).await;
         let flag = format!("--{}", variable.to_lowercase().replace('_', "-"));
@@ -97,6 +123,45 @@ async fn a_wrong_setting_is_named_with_its_value_and_what_to_do() {
         for expected in [cure, &flag, &origin] {
             assert!(said.contains(expected), "{name} {variable}={value}: {said}");
         }
+    }
+}
+
+/// The log may be off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_error_that_ends_a_program_is_printed_whatever_is_logged() {
+    for name in ["order", "shop"] {
+        let wrong = [("RUST_LOG", "info,feed_core=nonsense")];
+        let said = refused(name, &wrong, 2).await;
+        assert!(
+            said.contains("the value of RUST_LOG in the environment"),
+            "{said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{said}");
+        for log in ["off", "wrong", ""] {
+            let settings = [
+                ("RUST_LOG", log),
+                ("DATABASE_URL", "sqlite:file"),
+                ("DATA_DIR", "file"),
+            ];
+            let said = refused(name, &settings, 1).await;
+            assert!(
+                said.contains("cannot be used (DATA"),
+                "{name} {log}: {said}"
+            );
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
+    }
+}
+
+/// The path of a directory is no part of a URL.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shops_data_are_below_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["a%41b", "a?b", "a#b", "a b"] {
+        let mut shop = start("shop", &[("DATA_DIR", name)], directory.path());
+        let file = directory.path().join(name).join("order.db");
+        until(name, async || file.exists().then_some(())).await;
+        assert_eq!(shop.stop("TERM").await, Some(0));
     }
 }
 
@@ -351,6 +416,55 @@ async fn a_hangup_ends_no_service() {
         // A hangup that ends it would do so before this does.
         assert_eq!(process.stop("TERM").await, Some(0), "{}", process.log());
     }
+}
+
+/// The user has closed its window.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_ends_with_its_terminal() {
+    if !available(&["script"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut terminal = Command::new("script")
+        .args(["-qfc", "exec \"$PROGRAM\" 2> log", "/dev/null"])
+        .env("PROGRAM", program("order").get_program())
+        .env("LISTEN", "127.0.0.1:0")
+        .env_remove("RUST_LOG")
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let logged = async |what: &str| {
+        let file = directory.path().join("log");
+        let log = async || {
+            std::fs::read_to_string(&file)
+                .ok()?
+                .contains(what)
+                .then_some(())
+        };
+        until(what, log).await;
+    };
+    logged("stop with Ctrl-C").await;
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    logged(": stopped").await;
+}
+
+/// As on a full disk: by default the system kills the process.
+#[test]
+fn a_file_that_reaches_its_limit_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let limited = Command::new("sh")
+        .args(["-c", "ulimit -f 8 && exec \"$0\""])
+        .arg(program("order").get_program())
+        .env("LISTEN", "127.0.0.1:0")
+        .env_remove("RUST_LOG")
+        .current_dir(directory.path())
+        .output();
+    let ended = Finished::of(limited.unwrap());
+    assert!(ended.err.contains("(DATABASE_URL): "), "{}", ended.err);
+    ended.with(1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

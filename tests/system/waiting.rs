@@ -7,7 +7,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use harness::programs::available;
 use harness::server::Server;
-use harness::{Backend, Client, FreshDatabase, Service, System, built, load, until};
+use harness::{
+    Backend, Client, FreshDatabase, Process, Service, System, built, free_address, load, until,
+};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Executor};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use url::Url;
@@ -92,6 +96,29 @@ async fn services_that_start_before_their_database_are_alive_and_wait() {
         assert_eq!(service.stop().await, Some(0));
     }
     drop(databases);
+}
+
+/// The same for all services in one process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_that_waits_for_a_database_is_alive() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = SqliteConnectOptions::new()
+        .filename(directory.path().join("order.db"))
+        .create_if_missing(true);
+    let mut other = file.connect().await.unwrap();
+    other.execute("BEGIN EXCLUSIVE").await.unwrap();
+    let address = free_address();
+    let data = directory.path().to_str().unwrap();
+    let settings = [("LISTEN", address.as_str()), ("DATA_DIR", data)];
+    let mut shop = Process::start("shop", &settings, directory.path());
+    let client = Client::new(&format!("http://{address}/"));
+    is_alive_and_not_ready(&client).await;
+    other.execute("ROLLBACK").await.unwrap();
+    until("it is open", async || {
+        (client.get("order/health/ready", &[]).await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(shop.stop("TERM").await, Some(0), "{}", shop.log());
 }
 
 /// The address of the database at `url` through a proxy that cuts a connection once so many bytes of answers have gone

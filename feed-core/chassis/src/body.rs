@@ -1,9 +1,13 @@
 //! Reads the body of a request. A wrong one is answered with a problem document.
 
+use std::error::Error;
+use std::iter::successors;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 
+use super::large::TooMany;
 use feed_http::Problem;
 
 /// The media type of a form, as browsers send it.
@@ -14,8 +18,8 @@ pub const FORM: &str = "application/x-www-form-urlencoded";
 ///
 /// # Errors
 ///
-/// Returns `415` for another media type, `413` for a body above the limit, and `400` for one that
-/// ended early.
+/// Returns `415` for another media type, `413` for a body above the limit, `400` for one that
+/// ended early, and `503` for a large one while too many others are read.
 pub async fn read_body<S: Send + Sync>(
     request: Request,
     state: &S,
@@ -38,8 +42,13 @@ pub async fn read_body<S: Send + Sync>(
             "The body is too large",
             format!("a body has at most {limit} bytes"),
         ),
+        _ if is_one_too_many(&rejection) => Problem::unavailable(TooMany.to_string()),
         _ => Problem::bad_request("the body ended early"),
     })
+}
+
+fn is_one_too_many(rejection: &(dyn Error + 'static)) -> bool {
+    successors(Some(rejection), |&error| error.source()).any(|error| error.is::<TooMany>())
 }
 
 /// Returns true if the body is of `media_type`, with any parameters.

@@ -12,6 +12,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
 
+use feed_http::credentials::redact_file;
+
 use crate::man_page::man_page;
 use crate::misspelt::misspelt;
 
@@ -197,10 +199,16 @@ fn explained(mut error: clap::Error, command: &Command, arguments: &[OsString]) 
             error.insert(kind, ContextValue::String(text));
         }
     }
-    let variable = error.get(ContextKind::InvalidArg).and_then(|context| {
-        let wrong = context.to_string();
-        variable_behind(&argument_named(command, &wrong)?, arguments)
-    });
+    let argument = error.get(ContextKind::InvalidArg);
+    let argument = argument.and_then(|argument| argument_named(command, &argument.to_string()));
+    let is_file = argument.as_ref().and_then(Arg::get_value_names);
+    if is_file.is_some_and(|names| names == ["FILE"])
+        && let Some(ContextValue::String(text)) = error.get(ContextKind::InvalidValue)
+    {
+        let text = redact_file(text).to_owned();
+        error.insert(ContextKind::InvalidValue, ContextValue::String(text));
+    }
+    let variable = argument.and_then(|argument| variable_behind(&argument, arguments));
     if let Some(variable) = variable {
         let tip = StyledStr::from(format!(
             "that is the value of {variable} in the environment"
@@ -234,8 +242,14 @@ fn variable_behind(argument: &Arg, arguments: &[OsString]) -> Option<String> {
     (!said).then(|| variable.to_string_lossy().into_owned())
 }
 
-/// Removes the part before an `@`, such as a password in a URL.
+/// Removes the part before an `@`, such as a password in a URL, and the query of a URL, which may hold one too.
 fn without_password(text: &str) -> String {
+    if let Some((before, _)) = text
+        .split_once('?')
+        .filter(|(before, _)| before.contains(':'))
+    {
+        return without_password(before) + "?\u{2026}";
+    }
     let Some((secret, rest)) = text.rsplit_once('@') else {
         return text.to_owned();
     };
@@ -256,6 +270,8 @@ mod tests {
         feed: Option<feed_http::BaseUrl>,
         #[arg(long)]
         required: String,
+        #[arg(long, value_name = "FILE", value_parser = crate::Credentials::from_setting)]
+        file: Option<crate::Credentials>,
         #[command(subcommand)]
         command: Option<Sub>,
     }
@@ -350,6 +366,30 @@ mod tests {
             (
                 ["probe", "--required=x", "postgres://eve:s3cr@et@host/db"],
                 "'postgres://\u{2026}@host/db'",
+            ),
+            (
+                [
+                    "probe",
+                    "--required=x",
+                    "postgres://host/db?password=s3cr@et",
+                ],
+                "'postgres://host/db?\u{2026}'",
+            ),
+            (
+                ["probe", "--required=x", "--file=operate eve:s3cret"],
+                "'\u{2026}' for '--file <FILE>': cannot read \u{2026}:",
+            ),
+            (
+                [
+                    "probe",
+                    "--required=x",
+                    "--file=postgres:///db?user=u&password=s3cret",
+                ],
+                "'\u{2026}' for '--file <FILE>': cannot read \u{2026}:",
+            ),
+            (
+                ["probe", "--required=x", "--file=/run/secrets/missing"],
+                "'/run/secrets/missing' for '--file <FILE>': cannot read /run/secrets/missing:",
             ),
         ] {
             let text = refused(&arguments);

@@ -5,6 +5,8 @@
 //! nor the time of a write.
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +14,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::uri::Authority;
-use axum::http::{StatusCode, Version, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use feed_http::with_causes;
+use futures_util::FutureExt;
+use futures_util::future::OptionFuture;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,12 +30,15 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower_http::timeout::RequestBodyTimeoutLayer;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::failures::{Failures, TimedOut};
 use super::files::connections_of;
+use super::host::names_one_host;
 use super::html;
-use super::requests::Counting;
+use super::large::LargeBodies;
+use super::requests::{Counting, drop_unanswered};
+use super::seldom::Seldom;
 use feed_http::{Failure, Problem};
 
 /// The limits of a client's use of the service.
@@ -40,7 +46,7 @@ use feed_http::{Failure, Problem};
 pub(super) struct Limits {
     /// Concurrent connections; more wait to be accepted. Each waiting reader is one.
     connections: usize,
-    /// Of these, requests with a body that is large or of unknown length; more are rejected.
+    /// Of these, requests whose handler reads a body that is large or of unknown length; more are rejected.
     large: usize,
     /// The timeout for the headers of a request, including the wait for the next request: longer
     /// than a proxy keeps an unused connection.
@@ -98,9 +104,11 @@ pub(super) async fn serve(
     let places = Arc::new(Semaphore::new(limits.connections));
     let requests = Arc::new(Requests {
         limit: limits.request,
-        large: Semaphore::new(limits.large),
+        large: LargeBodies::at_most(limits.large),
+        slow: Seldom::default(),
         failures,
     });
+    let failed = Seldom::default();
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -112,8 +120,15 @@ pub(super) async fn serve(
         };
         let (stream, place) = match accepted {
             (Ok((stream, _)), place) => (stream, place),
+            // The client's: it went away before.
+            (Err(error), _) if error.kind() == ErrorKind::ConnectionAborted => continue,
             (Err(error), _) => {
-                warn!(error = with_causes(&error), "cannot accept a connection");
+                if let Some(times) = failed.due() {
+                    warn!(
+                        error = with_causes(&error),
+                        times, "cannot accept a connection"
+                    );
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -152,8 +167,9 @@ pub(super) async fn serve(
 struct Requests {
     /// The timeout of a request.
     limit: Duration,
-    /// Permits for large bodies.
-    large: Semaphore,
+    large: Arc<LargeBodies>,
+    /// Those with a body that exceeded the timeout.
+    slow: Seldom,
     failures: Failures,
 }
 
@@ -170,32 +186,43 @@ async fn answer(
         );
         return Ok(problem.into_response());
     }
-    let length = request.body().size_hint().upper();
-    let place = match length.is_none_or(|length| length > LARGE) {
-        true => requests.large.try_acquire().map(Some),
-        false => Ok(None),
-    };
-    let Ok(_place) = place else {
-        return Ok(Problem::unavailable("too many large bodies at the same time").into_response());
-    };
     let has_body = !request.body().is_end_stream();
+    let length = request.body().size_hint().upper();
+    let (request, _held) = match length.is_none_or(|length| length > LARGE) {
+        true => {
+            let (head, body) = request.into_parts();
+            let (body, held) = requests.large.one(body);
+            (Request::from_parts(head, Body::new(body)), Some(held))
+        }
+        false => (request.map(Body::new), None),
+    };
     // Dropping a handler here leaves nothing half-done: transactions run in tasks of their own,
     // since clients disconnect, too.
-    let mut answer = pin!(router.oneshot(request.map(Body::new)));
-    let mut response = match tokio::time::timeout(requests.limit, answer.as_mut()).await {
-        Ok(response) => response?,
+    let mut answering = pin!(OptionFuture::from(Some(router.oneshot(request))));
+    let polled = AssertUnwindSafe(answering.as_mut()).catch_unwind();
+    let unanswered = match tokio::time::timeout(requests.limit, polled).await {
+        Ok(Ok(Some(answer))) => Ok(answer?),
+        // A panic, which has been logged.
+        Ok(_) => Err(Problem::internal()),
         Err(_) => {
             let problem = Problem::unavailable("the request took too long");
             // The request may have waited for a database or, if it has a body, for a slow client.
             // Transactions report a slow database themselves.
-            match has_body {
-                true => problem.into_response(),
-                false => problem
-                    .caused_by("a request did not end", TimedOut)
-                    .into_response(),
-            }
+            Err(match has_body {
+                true => {
+                    if let Some(times) = requests.slow.due() {
+                        error!(times, "a request with a body did not end: {TimedOut}");
+                    }
+                    problem
+                }
+                false => problem.caused_by("a request did not end", TimedOut),
+            })
         }
     };
+    let mut response = unanswered.unwrap_or_else(|problem| {
+        drop_unanswered(problem.status(), || answering.set(None.into()));
+        problem.into_response()
+    });
     if let Some(failure) = response.extensions().get::<Failure>() {
         requests.failures.heard(failure);
     }
@@ -207,27 +234,14 @@ async fn answer(
     Ok(response)
 }
 
-/// Returns true if the request names one host, or is of a version that need not (RFC 9112, 3.2).
-fn names_one_host<T>(request: &Request<T>) -> bool {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        // It is empty where the target has no authority (RFC 9110, 7.2).
-        (Some(host), None) if host.is_empty() => true,
-        (Some(host), None) => Authority::try_from(host.as_bytes()).is_ok_and(|host| {
-            // Not if a user precedes the host.
-            let port = host.as_str().strip_prefix(host.host());
-            port.is_some_and(|port| port.bytes().skip(1).all(|byte| byte.is_ascii_digit()))
-        }),
-        (None, _) => request.version() < Version::HTTP_11,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::read_body;
+    use crate::requests::Requests as Counters;
     use axum::body::Bytes;
     use axum::routing::{get, post};
+    use feed_http::metrics::Measured;
     use std::net::SocketAddr;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -255,6 +269,7 @@ mod tests {
         address: SocketAddr,
         shutdown: CancellationToken,
         serving: JoinHandle<()>,
+        counters: Counters,
     }
 
     impl Server {
@@ -262,7 +277,17 @@ mod tests {
             let much = Bytes::from(vec![b'x'; MUCH]);
             let router = Router::new()
                 .route("/", get(|| async { "here" }))
-                .route("/body", post(|body: String| async move { body }))
+                .route(
+                    "/body",
+                    post(async |request: Request| {
+                        read_body(request, &(), "text/plain", MUCH).await
+                    }),
+                )
+                .route(
+                    "/wait",
+                    get(std::future::pending::<()>).post(std::future::pending::<()>),
+                )
+                .route("/panic", get(divide))
                 .route("/much", get(move || async { much }))
                 .route("/304", get(|| async { StatusCode::NOT_MODIFIED }));
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -274,7 +299,8 @@ mod tests {
             failures.add(move |_| {
                 counted.fetch_add(1, Ordering::Relaxed);
             });
-            let router = (router, None);
+            let counters = Counters::default();
+            let router = (router, Some(counters.layer("")));
             let serving = serve(listener, router, failures, limits, shutdown.clone());
             let serving = tokio::spawn(serving);
             Self {
@@ -282,6 +308,7 @@ mod tests {
                 address,
                 shutdown,
                 serving,
+                counters,
             }
         }
 
@@ -303,10 +330,24 @@ mod tests {
             rest(stream).await
         }
 
+        /// The routes and statuses of all requests that have been counted.
+        async fn counted(&self) -> Vec<(String, String)> {
+            let totals = self.counters.measure().await;
+            let totals = totals
+                .iter()
+                .filter(|metric| metric.name.ends_with("_total"));
+            let labels = totals.map(|total| (total.labels[1].1.clone(), total.labels[2].1.clone()));
+            labels.collect()
+        }
+
         async fn stop(self) {
             self.shutdown.cancel();
             self.serving.await.expect("it stops");
         }
+    }
+
+    async fn divide() -> &'static str {
+        panic!("attempt to divide by zero")
     }
 
     /// Reads until the server closes the connection.
@@ -320,38 +361,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_names_one_host() {
-        let server = Server::start(SHORT).await;
-        for (version, hosts, status) in [
-            ("1.1", &["x"][..], "200"),
-            ("1.1", &["shop.example:8080"], "200"),
-            ("1.1", &["[::1]:8080"], "200"),
-            ("1.1", &["x:"], "200"),
-            ("1.1", &[""], "200"),
-            ("1.0", &[], "200"),
-            ("1.1", &[], "400"),
-            ("1.1", &["x", "x"], "400"),
-            ("1.0", &["x", "y"], "400"),
-            ("1.1", &["a b"], "400"),
-            ("1.1", &["x/feed"], "400"),
-            ("1.1", &["ada@x"], "400"),
-            ("1.1", &["x:eighty"], "400"),
-            ("1.1", &["x:80:80"], "400"),
-            ("1.1", &["\u{e4}"], "400"),
-        ] {
-            let hosts: String = hosts
-                .iter()
-                .map(|host| format!("Host: {host}\r\n"))
-                .collect();
-            let request = format!("GET / HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
-            let answer = server.send_raw(&request).await;
-            let answered = answer.split(' ').nth(1);
-            assert_eq!(answered, Some(status), "{request}: {answer}");
-        }
-        server.stop().await;
-    }
-
-    #[tokio::test]
     async fn a_silent_client_is_disconnected_and_others_are_served() {
         let server = Server::start(SHORT).await;
         // More of them than the limit: each is closed, and the next one served.
@@ -359,7 +368,7 @@ mod tests {
             let silent = (0..SHORT.connections).map(|_| server.send_raw("GET / HTTP/1.1\r\nHost"));
             futures_util::future::join_all(silent).await;
         }
-        let half = "Content-Length: 9\r\n\r\nhalf";
+        let half = "Content-Type: text/plain\r\nContent-Length: 9\r\n\r\nhalf";
         let slow = server.send("POST /body HTTP/1.1", half).await;
         assert!(slow.starts_with("HTTP/1.1 4"), "{slow}");
         let here = server.send("GET / HTTP/1.1", "\r\n").await;
@@ -384,10 +393,23 @@ mod tests {
             ..SHORT
         });
         let server = server.await;
-        let large = "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
-        let unknown = "POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let text = "/body HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n";
+        let large = format!("POST {text}Content-Length: 1000000\r\n\r\n");
+        let unknown = format!("POST {text}Transfer-Encoding: chunked\r\n\r\n");
+        // Nobody reads the bodies of these: as many readers of a feed must not keep out all others.
+        let unread = "GET /wait HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut waiting = Vec::new();
+        for _ in 0..SHORT.large {
+            let mut stream = server.connect().await;
+            stream.write_all(unread.as_bytes()).await.expect("sent");
+            waiting.push(stream);
+        }
+        let chunk =
+            "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhere\r\n0\r\n\r\n";
+        let read = server.send("POST /body HTTP/1.1", chunk).await;
+        assert!(read.starts_with("HTTP/1.1 200"), "{read}");
         let mut slow = Vec::new();
-        for head in [large, unknown] {
+        for head in [&large, &unknown] {
             let mut stream = server.connect().await;
             stream.write_all(head.as_bytes()).await.expect("sent");
             slow.push(stream);
@@ -395,32 +417,24 @@ mod tests {
         // The two may get their permits after this one.
         let begin = tokio::time::Instant::now();
         loop {
-            let third = server.send(
-                "POST /body HTTP/1.1",
-                "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            );
-            match third.await {
+            match server.send("POST /body HTTP/1.1", chunk).await {
                 refused if refused.starts_with("HTTP/1.1 503") => break,
                 early => assert!(begin.elapsed() < Duration::from_secs(20), "{early}"),
             }
         }
-        let small = server
-            .send("POST /body HTTP/1.1", "Content-Length: 4\r\n\r\nhere")
-            .await;
+        let refused = ("/body".to_owned(), "503".to_owned());
+        assert!(server.counted().await.contains(&refused));
+        let small = "Content-Type: text/plain\r\nContent-Length: 4\r\n\r\nhere";
+        let small = server.send("POST /body HTTP/1.1", small).await;
         assert!(small.ends_with("here"), "{small}");
         // Dropping the senders frees the permits.
         drop(slow);
         loop {
-            let third = server.send(
-                "POST /body HTTP/1.1",
-                "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            );
-            match third.await {
+            match server.send("POST /body HTTP/1.1", chunk).await {
                 taken if taken.starts_with("HTTP/1.1 200") => break,
                 early => assert!(begin.elapsed() < Duration::from_secs(20), "{early}"),
             }
         }
-        server.stop().await;
     }
 
     #[tokio::test]
@@ -448,7 +462,8 @@ mod tests {
         });
         let server = server.await;
         let mut stream = server.connect().await;
-        let head = "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
+        let head = "POST /body HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n\
+                    Content-Length: 1000\r\n\r\n";
         stream.write_all(head.as_bytes()).await.expect("sent");
         let (mut read, mut write) = stream.into_split();
         let dripping = tokio::spawn(async move {
@@ -463,7 +478,53 @@ mod tests {
         assert_eq!(answer, b"HTTP/1.1 503");
         let doubts = server.doubts.load(Ordering::Relaxed);
         assert_eq!(doubts, 0, "a slow client throws no doubt on the database");
+        let counted = server.counted().await;
+        assert_eq!(counted, [("/body".to_owned(), "503".to_owned())]);
         dripping.abort();
+        server.stop().await;
+    }
+
+    /// Also what the router does not answer itself: alerts are made from the counters.
+    #[tokio::test]
+    async fn every_answer_is_counted_as_the_client_gets_it() {
+        let server = Server::start(SHORT).await;
+        let body = "Content-Length: 4\r\n\r\nhere";
+        for (request, rest, status, doubts) in [
+            ("GET /panic HTTP/1.1", "\r\n", "500", 0),
+            ("POST /wait HTTP/1.1", body, "503", 0),
+            ("GET /wait HTTP/1.1", "\r\n", "503", 1),
+        ] {
+            let answer = server.send(request, rest).await;
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")),
+                "{answer}"
+            );
+            assert!(answer.contains("application/problem+json"), "{answer}");
+            let path = request.split(' ').nth(1).expect("a path").to_owned();
+            let counted = server.counted().await;
+            let last = counted.last().expect("a request");
+            assert_eq!(last, &(path, status.to_owned()));
+            // Only a request that waited for the service itself throws doubt on what that waits for.
+            assert_eq!(server.doubts.load(Ordering::Relaxed), doubts, "{request}");
+        }
+        // A client that goes away gets nothing.
+        let mut stream = server.connect().await;
+        let head = "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        drop(stream);
+        let begin = tokio::time::Instant::now();
+        while !server
+            .counted()
+            .await
+            .contains(&("/wait".to_owned(), "499".to_owned()))
+        {
+            assert!(
+                begin.elapsed() < Duration::from_secs(20),
+                "{:?}",
+                server.counted().await
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         server.stop().await;
     }
 
@@ -507,6 +568,7 @@ mod tests {
         let many = "X: x\r\n".repeat(1_000) + "\r\n";
         let path = format!("GET /{} HTTP/1.1", "x".repeat(2 * LONGEST_HEAD));
         for (request, headers) in [
+            ("GET / HTTP/1.1", "Host: y\r\n\r\n"),
             ("GET / HTTP/1.1", &*long),
             ("GET / HTTP/1.1", &many),
             (&path, "\r\n"),

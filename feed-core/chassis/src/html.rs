@@ -176,9 +176,10 @@ impl Frame<'_> {
     }
 }
 
-/// Returns true for a browser: its `Accept` names `text/html`, and prefers it.
+/// Returns true for a browser: its `Accept` names `text/html`, and prefers it to JSON of any kind.
 pub(crate) fn wants_pages(headers: &HeaderMap) -> bool {
-    negotiate(headers, &["application/problem+json", "text/html"]) == Some(1)
+    let offers = ["application/problem+json", "application/json", "text/html"];
+    negotiate(headers, &offers) == Some(2)
 }
 
 impl Frame<'_> {
@@ -399,5 +400,27 @@ mod tests {
         let expected = "<thead><tr><th scope=\"col\">Order</th>\
                         <th scope=\"col\" class=\"number wide\">Lines</th></tr></thead>";
         assert_eq!(head, expected);
+    }
+
+    #[test]
+    fn a_browser_is_who_prefers_html_to_any_json() {
+        for (accept, expected) in [
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                true,
+            ),
+            ("text/html, application/json;q=0.1", true),
+            ("application/json, text/html;q=0.1", false),
+            ("application/problem+json, text/html;q=0.9", false),
+            ("application/json", false),
+            ("*/*", false),
+        ] {
+            let accept = (axum::http::header::ACCEPT, accept.parse().expect("a value"));
+            assert_eq!(
+                wants_pages(&HeaderMap::from_iter([accept.clone()])),
+                expected,
+                "{accept:?}"
+            );
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! to wait. The layer of the crate `axum-prometheus` reads the clock and allocates its labels for
 //! each request.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
@@ -48,6 +49,19 @@ const NO_ROUTE: &str = "*";
 /// The status of a request whose client disconnected before the answer: HTTP has none for it, and
 /// some servers use this one.
 const GONE: u16 = 499;
+
+thread_local! {
+    /// The status that counts for a request that is dropped now.
+    static DROPPED: Cell<u16> = const { Cell::new(GONE) };
+}
+
+/// Lets `drop` drop a request in progress, whose client gets an answer of this status from outside
+/// the router: without it, the client would count as gone.
+pub(super) fn drop_unanswered(status: u16, drop: impl FnOnce()) {
+    DROPPED.set(status);
+    drop();
+    DROPPED.set(GONE);
+}
 
 /// All requests to one service.
 #[derive(Debug, Clone, Default)]
@@ -319,7 +333,7 @@ where
 impl<F> Drop for Answering<F> {
     fn drop(&mut self) {
         if !self.answered {
-            self.count(GONE, None);
+            self.count(DROPPED.get(), None);
         }
     }
 }

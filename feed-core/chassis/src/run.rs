@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::probe::probe;
 use super::starting::answer_while;
+use super::telemetry::report;
 use super::{
     Mounted, ServeError, Settings, listen, serve, start_logging, start_tracing, stop_signal,
 };
@@ -56,7 +57,7 @@ pub async fn run<E: Into<ServeError>>(
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!("{}", with_causes(&error));
+            report(&error);
             ExitCode::FAILURE
         }
     }

@@ -15,9 +15,11 @@ use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::any;
 use feed_http::with_causes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpListener;
-use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use super::connections::{self, Limits};
@@ -27,6 +29,7 @@ use super::guard::{Area, Guard, guard};
 use super::html::Frame;
 use super::metrics::Metrics;
 use super::requests::{Counting, Requests};
+use feed_http::credentials::CredentialsError;
 use feed_http::metrics::Measured;
 use feed_http::{Failure, Problem};
 
@@ -84,7 +87,7 @@ pub struct Mounted {
     /// The services that are mounted in it.
     mounted: Vec<Area>,
     credentials: Option<Credentials>,
-    tasks: JoinSet<()>,
+    tasks: FuturesUnordered<AbortOnDropHandle<()>>,
     failures: Failures,
     closing: Vec<Closing>,
 }
@@ -109,7 +112,7 @@ impl Mounted {
             area: Area::default(),
             mounted: Vec::new(),
             credentials: None,
-            tasks: JoinSet::new(),
+            tasks: FuturesUnordered::new(),
             failures: Failures::default(),
             closing: Vec::new(),
         }
@@ -143,8 +146,9 @@ impl Mounted {
 
     /// Adds a background task that runs until the service stops.
     #[must_use]
-    pub fn with_task(mut self, task: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.tasks.spawn(task);
+    pub fn with_task(self, task: impl Future<Output = ()> + Send + 'static) -> Self {
+        let task = tokio::spawn(task);
+        self.tasks.push(AbortOnDropHandle::new(task));
         self
     }
 
@@ -236,12 +240,7 @@ impl Mounted {
             area.prefix = format!("/{name}{}", area.prefix);
             self.mounted.push(area);
         }
-        let mut tasks = std::mem::take(&mut other.tasks);
-        self.tasks.spawn(async move {
-            while let Some(ended) = tasks.join_next().await {
-                pass_on(ended);
-            }
-        });
+        self.tasks.extend(other.tasks);
         self.failures.join(other.failures);
         self.closing.append(&mut other.closing);
         self
@@ -264,7 +263,7 @@ pub async fn listen(address: SocketAddr, may_be_reached: bool) -> Result<TcpList
         .map_err(|error| ServeError::Listen(address, error))
 }
 
-/// Serves until `shutdown`; then finishes requests in flight, within ten seconds. If credentials
+/// Serves until `shutdown`; then finishes requests in flight, within eight seconds. If credentials
 /// are required, `SIGHUP` reloads them.
 ///
 /// # Errors
@@ -288,6 +287,10 @@ pub async fn serve(
     } = service;
     if let Some(credentials) = credentials {
         let renewing = renew_at_signal(credentials.clone()).map_err(ServeError::Signals)?;
+        // A signal during the start was for what the file has now.
+        if let Err(error) = credentials.renew() {
+            unchanged(&error);
+        }
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(renewing));
         mounted.push(area);
         let state = Guard {
@@ -307,7 +310,7 @@ pub async fn serve(
     let served = tokio::select! {
         served = &mut server => Some(served),
         () = shutdown.cancelled() => None,
-        Some(_) = tasks.join_next() => {
+        Some(_) = tasks.next() => {
             // A service that answers and no longer works would look healthy.
             ended = !shutdown.is_cancelled();
             None
@@ -320,7 +323,7 @@ pub async fn serve(
             Some(served) => served,
             None => (&mut server).await,
         };
-        while tasks.join_next().await.is_some() {}
+        while tasks.next().await.is_some() {}
         for closing in closing {
             closing.0.await;
         }
@@ -338,15 +341,6 @@ pub async fn serve(
             warn!("stopped with work in flight after {DRAIN:?}");
             Ok(())
         }
-    }
-}
-
-/// Resumes a task's panic in the caller.
-fn pass_on(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
     }
 }
 
@@ -396,13 +390,17 @@ fn renew_at_signal(credentials: Credentials) -> std::io::Result<impl Future<Outp
         while hangup.recv().await.is_some() {
             match credentials.renew() {
                 Ok(count) => info!("read {count} credentials again"),
-                Err(error) => error!(
-                    error = with_causes(&error),
-                    "the credentials stay as they were"
-                ),
+                Err(error) => unchanged(&error),
             }
         }
     })
+}
+
+fn unchanged(error: &CredentialsError) {
+    error!(
+        error = with_causes(error),
+        "the credentials stay as they were"
+    );
 }
 
 #[cfg(test)]
@@ -500,5 +498,59 @@ mod tests {
         let listener = listener.expect("a free port");
         let ended = serve(listener, shop, CancellationToken::new()).await;
         assert!(matches!(ended, Err(ServeError::Ended)), "{ended:?}");
+    }
+
+    /// The same, whatever else it does.
+    #[tokio::test]
+    async fn a_task_that_ends_ends_the_service_beside_others() {
+        let working = Mounted::new(Router::new())
+            .with_task(std::future::pending())
+            .with_task(async {});
+        let shop = Mounted::new(Router::new()).mount("order", working);
+        let listener = listen(([127, 0, 0, 1], 0).into(), false).await;
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener.expect("a port"), shop, shutdown.clone()));
+        let begun = tokio::time::timeout(Duration::from_secs(20), shutdown.cancelled());
+        begun.await.expect("it stops the rest");
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn a_service_without_tasks_runs_until_it_is_stopped() {
+        let pages = Mounted::new(Router::new().route("/", get(|| async { "here" })));
+        let site = Mounted::new(Router::new()).mount("pages", pages);
+        let listener = listen(([127, 0, 0, 1], 0).into(), false).await;
+        let shutdown = CancellationToken::new();
+        let mut serving = Box::pin(serve(listener.expect("a port"), site, shutdown.clone()));
+        // It has begun to wait.
+        let ended = tokio::time::timeout(Duration::from_millis(100), serving.as_mut()).await;
+        assert!(ended.is_err(), "{ended:?}");
+        shutdown.cancel();
+        assert!(serving.await.is_ok());
+    }
+
+    /// A signal before that has nobody who listens to it.
+    #[tokio::test]
+    async fn a_service_begins_with_the_credentials_that_its_file_has_then() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("credentials");
+        std::fs::write(&file, "operate old").expect("a file");
+        let credentials = Credentials::from_file(&file).expect("a token");
+        std::fs::write(&file, "operate new").expect("a file");
+        let site = Mounted::new(Router::new()).guarded(Some(credentials.clone()));
+        let listener = listen(([127, 0, 0, 1], 0).into(), false).await;
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        let served = serve(listener.expect("a port"), site, shutdown).await;
+        assert!(served.is_ok(), "{served:?}");
+        let shown = (
+            axum::http::header::AUTHORIZATION,
+            "Bearer new".parse().expect("a value"),
+        );
+        assert!(
+            credentials
+                .granted(&HeaderMap::from_iter([shown]))
+                .is_some()
+        );
     }
 }

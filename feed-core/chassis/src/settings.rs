@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
 use url::Url;
 
 use super::command_line::{parse_command_line, try_parse};
@@ -38,7 +38,7 @@ pub struct Settings {
     pub home_url: Option<Url>,
 
     /// A name for this instance, in leases and logs
-    #[arg(long, env, help_heading = "Process", value_name = "NAME")]
+    #[arg(long, env, help_heading = "Process", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub instance: Option<String>,
 
     /// The form of the log on standard error; `RUST_LOG` selects what is logged, such as `debug`
@@ -160,15 +160,45 @@ pub fn parse_url(text: &str) -> Result<Url, String> {
     }
 }
 
+/// The longest duration: a wait, not an age. A longer one is most often a mistyped unit: `5M` is five months.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Parses a duration such as `500ms` or `5s` from the command line.
 ///
 /// # Errors
 ///
-/// Returns an error if the text is no duration, or zero.
+/// Returns an error if the text is no duration, or zero, or longer than thirty days.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("it must be longer than nothing".to_owned()),
+        Ok(duration) if duration > LONGEST => {
+            Err("it is too long; 5m is five minutes, and 5M five months".to_owned())
+        }
         Ok(duration) => Ok(duration),
         Err(_) => Err("write a number and its unit, such as 500ms, 5s or 2min".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_no_age() {
+        let seconds = |text: &str| parse_duration(text).map(|duration| duration.as_secs());
+        assert_eq!(seconds("5m"), Ok(300));
+        assert_eq!(seconds("30d"), Ok(LONGEST.as_secs()));
+        for wrong in [
+            "",
+            "0s",
+            "5",
+            "-5s",
+            "30d 1s",
+            "5M",
+            "500000000000y",
+            "99999999999999999999s",
+        ] {
+            seconds(wrong).expect_err(wrong);
+        }
     }
 }

@@ -57,7 +57,8 @@ impl BaseUrl {
     /// its own.
     #[must_use]
     pub fn href(&self, url: &Url) -> String {
-        if url.origin() == self.0.origin() {
+        // What begins with two slashes would be another host for a browser.
+        if url.origin() == self.0.origin() && !url.path().starts_with("//") {
             url[Position::BeforePath..].to_owned()
         } else {
             url.to_string()

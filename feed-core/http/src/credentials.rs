@@ -59,7 +59,7 @@ pub struct Line {
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// It cannot be read.
-    #[error("cannot read {}", .0.display())]
+    #[error("cannot read {}", redact_file(&.0.to_string_lossy()))]
     Read(PathBuf, #[source] std::io::Error),
     /// A line cannot be parsed.
     #[error("{}, line {line}: {wrong}", file.display())]
@@ -76,6 +76,16 @@ pub enum CredentialsError {
     Empty(PathBuf),
 }
 
+/// Returns the name of a file of secrets for a message. What is a secret itself, such as `NAME:PASSWORD` in place of the
+/// file's name, is left out; a token in its place cannot be told from a name.
+#[must_use]
+pub fn redact_file(name: &str) -> &str {
+    match name.contains([':', ' ', '\t', '\n']) && !Path::new(name).exists() {
+        true => "\u{2026}",
+        false => name,
+    }
+}
+
 /// Reads the credentials in `file`: at least one. Each must say what it allows, unless the file is
 /// the client's `own`.
 pub fn read(file: &Path, own: bool) -> Result<Vec<Line>, CredentialsError> {
@@ -87,7 +97,11 @@ pub fn read(file: &Path, own: bool) -> Result<Vec<Line>, CredentialsError> {
 /// Parses the text of such a file.
 pub fn parse(text: &str, file: &Path, own: bool) -> Result<Vec<Line>, CredentialsError> {
     let mut lines = Vec::new();
-    for (index, line) in text.lines().map(str::trim).enumerate() {
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // Other blanks may be those of a password.
+    let lines_of_text = text.lines().map(|line| line.trim_matches([' ', '\t']));
+    for (index, line) in lines_of_text.enumerate() {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -128,6 +142,12 @@ impl Line {
         let (access, secret) = match text.split_once([' ', '\t']) {
             Some(("read", secret)) => (Some(Access::Read), secret.trim_start()),
             Some(("operate", secret)) => (Some(Access::Operate), secret.trim_start()),
+            // `Operate NAME:PASSWORD` would be sent as it is, and be rejected for ever.
+            Some((word, _)) if own && !word.contains(':') => {
+                return Err(
+                    "a name with a blank in it, or a word that is neither `read` nor `operate`: begin with one of these",
+                );
+            }
             _ if own => (None, text),
             _ => return Err("it must begin with `read` or `operate`, followed by a credential"),
         };
@@ -198,6 +218,12 @@ mod tests {
                 Access::Operate,
                 basic("ada:pa:ss wörd#1"),
             ),
+            // A name may have a blank, and a password a no-break one at its end.
+            (
+                "read ada b:pass\u{a0}",
+                Access::Read,
+                basic("ada b:pass\u{a0}"),
+            ),
             (
                 "read 0aZ-._~+/==",
                 Access::Read,
@@ -207,8 +233,37 @@ mod tests {
             assert_eq!(parsed(line, false), Ok((Some(access), shown.clone())));
             assert_eq!(parsed(line, true), Ok((Some(access), shown)));
         }
-        assert_eq!(parsed("ada:pass", true), Ok((None, basic("ada:pass"))));
+        for own in ["ada:pass", "ada:pass word"] {
+            assert_eq!(parsed(own, true), Ok((None, basic(own))));
+        }
+        for unknown in [
+            "Operate ada:hunter2",
+            "write ada:hunter2",
+            "write\tada:hunter2",
+            "write hunter2",
+        ] {
+            let wrong = parsed(unknown, true).expect_err(unknown);
+            assert!(!wrong.contains("hunter"), "{wrong}");
+        }
         assert_eq!(parsed("token", true), Ok((None, "Bearer token".to_owned())));
+    }
+
+    #[test]
+    fn neither_an_editor_nor_blanks_around_a_line_change_a_credential() {
+        for own in [true, false] {
+            for text in [
+                "\u{feff}read ada:pass\nread eve:\u{a0}",
+                "read ada:pass\r\nread eve:\u{a0}\r\n",
+                " \t read ada:pass \t \n\n\tread eve:\u{a0}\t",
+                "\u{feff}# ours\r\nread  ada:pass\r\nread\teve:\u{a0} ",
+            ] {
+                let lines = parse(text, Path::new("file"), own).expect(text);
+                let shown: Vec<String> = lines.iter().map(Line::authorization).collect();
+                assert_eq!(shown, ["Basic YWRhOnBhc3M=", "Basic ZXZlOsKg"], "{text:?}");
+            }
+        }
+        let own = parse("\u{feff}ada:pass\r\n", Path::new("file"), true).expect("a line");
+        assert_eq!(own[0].authorization(), "Basic YWRhOnBhc3M=");
     }
 
     #[test]
@@ -239,6 +294,18 @@ mod tests {
         let third = refused("# ours\n\nhunter2\n");
         assert!(third.starts_with(&format!("{name}, line 3: ")), "{third}");
         assert_eq!(refused("# none\n"), format!("{name} holds no credentials"));
+        // In place of the file's name.
+        for secret in ["operate ada:hunter2", "ada:hunter2", "operate hunter2"] {
+            let error = read(Path::new(secret), false)
+                .map(|_| ())
+                .expect_err(secret);
+            assert_eq!(error.to_string(), "cannot read \u{2026}");
+        }
+        let missing = directory.path().join("missing");
+        let error = read(&missing, false)
+            .map(|_| ())
+            .expect_err("there is none");
+        assert!(error.to_string().ends_with("missing"), "{error}");
     }
 
     #[test]

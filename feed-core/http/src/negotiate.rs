@@ -31,7 +31,7 @@ pub fn negotiate(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
         .get_all(header::ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
+        .flat_map(|value| split(value, ','))
         .filter_map(range)
         .collect();
     if ranges.is_empty() {
@@ -49,9 +49,20 @@ pub fn negotiate(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
 
 /// Parses a media range and its weight, such as `text/html;q=0.8`.
 fn range(member: &str) -> Option<(&str, f32)> {
-    let mut parts = member.split(';').map(str::trim);
+    let mut parts = split(member, ';').map(str::trim);
     let range = parts.next().filter(|range| range.contains('/'))?;
     Some((range, weight(parts)?))
+}
+
+/// Splits a value where the separator is not part of a quoted string (RFC 9110, 5.6.4).
+fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    value.split(move |c| {
+        let literal = std::mem::replace(&mut escaped, false);
+        quoted ^= c == '"' && !literal;
+        escaped = c == '\\' && quoted && !literal;
+        c == separator && !quoted
+    })
 }
 
 /// Returns the weight `q` among the parameters of a member (RFC 9110, 12.4.2): 1 if it is missing,
@@ -101,6 +112,20 @@ mod tests {
             ("text/html;q=0, application/atom+xml;q=0", None),
             ("application/json", None),
             ("garbage", Some(0)),
+            ("text/html;q=0, text/*, */*;q=0.1", Some(0)),
+            ("text/*;q=0, */*", Some(0)),
+            ("application/*;q=0, */*", Some(1)),
+            ("application/atom+xml;q=2, text/html;q=0.1", Some(1)),
+            ("application/atom+xml;q=-1, text/html;q=0.1", Some(1)),
+            (
+                "application/atom+xml;a=\"b,text/html;q=1\";q=0, */*;q=0.1",
+                Some(1),
+            ),
+            (
+                "application/atom+xml;a=\"\\\",text/html\";q=0, */*;q=0.1",
+                Some(1),
+            ),
+            ("image/png;a=\", text/html, b\"", None),
         ];
         for (accept, expected) in cases {
             let headers =

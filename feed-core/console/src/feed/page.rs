@@ -14,10 +14,7 @@ pub fn page(frame: Frame<'static>) -> PageWriter {
 fn write(view: &View<'_>, frame: &Frame<'_>) -> Markup {
     let own = view.link("self").map(|url| url.path().to_owned());
     let link = |rel: &str, text: &str| {
-        let href = view.link(rel).map(|url| match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
-        });
+        let href = view.link(rel).map(|url| frame.base.href(url));
         html! { @if let Some(href) = href { a href=(href) rel=(rel) { (text) } } }
     };
     let entries = view.entries();
@@ -27,10 +24,10 @@ fn write(view: &View<'_>, frame: &Frame<'_>) -> Markup {
             "What happened, newest first. This is an Atom feed: give the address "
             code { (view.feed()) }
             " to a feed reader, or look at "
-            a href=(view.atom().path()) { "the document itself" } "."
+            a href=(frame.base.href(&view.atom())) { "the document itself" } "."
         }
         @if let Some(named) = named(only) {
-            p { "Only events " (named) ". " a href=(view.feed().path()) { "Show all events" } }
+            p { "Only events " (named) ". " a href=(frame.base.href(&view.feed())) { "Show all events" } }
         }
         @if entries.len() == 0 && only == (None, None) {
             p { "Nothing has happened yet." }
@@ -42,7 +39,7 @@ fn write(view: &View<'_>, frame: &Frame<'_>) -> Markup {
                     th.number scope="col" { "Sequence" } th scope="col" { "Event" }
                     th.wide scope="col" { "Type" } th scope="col" { "Time" } th scope="col" { "Data" }
                 } }
-                tbody { @for entry in entries { (row(&entry)) } }
+                tbody { @for entry in entries { (row(&entry, frame)) } }
             } }
         }
         nav.actions aria-label="Pages" {
@@ -75,14 +72,14 @@ fn named((event_type, subject): (Option<&str>, Option<&str>)) -> Option<Markup> 
     })
 }
 
-fn row(entry: &ViewEntry<'_>) -> Markup {
+fn row(entry: &ViewEntry<'_>, frame: &Frame<'_>) -> Markup {
     html! {
         tr {
             td.number { (entry.sequence) }
-            td { a href=(entry.about.path()) { (entry.title) } }
+            td { a href=(frame.base.href(&entry.about)) { (entry.title) } }
             td.wide { (entry.event_type) }
             td { (instant(entry.time)) }
-            td { a href=(entry.data.path()) { "JSON" } }
+            td { a href=(frame.base.href(&entry.data)) { "JSON" } }
         }
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod all;
+mod feed;
 mod halted;
 mod lists;
 mod many;

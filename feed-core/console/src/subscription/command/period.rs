@@ -1,5 +1,7 @@
 //! The bounds of a period: a day or an instant, and on the command line also an event by its number.
 
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use feed_core::consumer::Bound;
 
@@ -49,12 +51,12 @@ pub(super) fn before(text: &str) -> Result<DateTime<Utc>, &'static str> {
 
 const NO_TIME: &str = "it is no date like 2026-11-30 or 2026-11-30T12:00:00Z";
 
-/// The last year whose instants are texts in the order of time, as SQLite compares them.
-const LAST_YEAR: i32 = 9999;
+/// The years whose instants are texts in the order of time, as SQLite compares them.
+const YEARS: RangeInclusive<i32> = 1..=9999;
 
 /// The midnight so many days after the first of a day, or an instant. Without an offset it is in UTC, as a browser writes it.
 fn time(text: &str, days: u64) -> Option<DateTime<Utc>> {
-    instant(text, days).filter(|instant| instant.year() <= LAST_YEAR)
+    instant(text, days).filter(|instant| YEARS.contains(&instant.year()))
 }
 
 fn instant(text: &str, days: u64) -> Option<DateTime<Utc>> {
@@ -108,6 +110,9 @@ mod tests {
             "2026-11",
             "2026-02-30",
             "2026-11-30 12:00",
+            "0000-12-31",
+            "-0001-01-01",
+            "10000-01-01",
         ] {
             assert!(from(wrong).is_err(), "{wrong}");
         }
