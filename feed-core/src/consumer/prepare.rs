@@ -40,8 +40,7 @@ pub(super) async fn prepare<B: Backend, E: Effect<B>>(
             // The head of another feed, or of this one before it was restored, is unrelated. One without partitions
             // follows none.
             follower.more = false;
-            let forget = |heartbeat: &mut Heartbeat| heartbeat.head_sequence = None;
-            follower.leases.heartbeat(forget);
+            follower.leases.heartbeat(Heartbeat::forget_head);
         }
         if two_feeds && !follower.cursors.held.is_empty() {
             // Instances have begun with different feeds at the same moment.

@@ -28,7 +28,7 @@ pub struct Decided {
     /// When an instance executed it; `null` if it is open.
     #[serde(serialize_with = "instant")]
     pub done_at: Option<DateTime<Utc>>,
-    /// The outcome.
+    /// The outcome; of an open decision, that an instance has begun to execute it.
     pub outcome: Option<String>,
     /// The number of events that it was to retry, that are still parked, and about which nobody has decided again.
     pub still_parked: i64,
@@ -101,6 +101,20 @@ pub(crate) trait Decide: sqlx::Database {
 
     /// Returns the oldest open decision.
     fn open_decision(pool: &Pool<Self>, s: &str) -> impl Answer<Option<Decided>>;
+
+    /// Locks an open decision and records that its execution has begun; returns false if another transaction has closed it.
+    fn begin_decision(
+        tx: &mut Transaction<'_, Self>,
+        position: i64,
+        outcome: &str,
+    ) -> impl Answer<bool>;
+
+    /// Closes an open decision that no instance has begun to execute; returns false if one has.
+    fn withdraw_decision(
+        tx: &mut Transaction<'_, Self>,
+        position: i64,
+        outcome: &str,
+    ) -> impl Answer<bool>;
 
     /// Records the outcome of an open decision; returns false if another transaction has done so already.
     fn close_decision(

@@ -70,6 +70,7 @@ impl Operations for Postgres {
         migration!("postgres", 14, "expand console", "0014_expand_console.sql"),
         migration!("postgres", 15, "expand pause", "0015_expand_pause.sql"),
         migration!("postgres", 16, "expand undo", "0016_expand_undo.sql"),
+        migration!("postgres", 17, "expand taken", "0017_expand_taken.sql"),
     ];
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {

@@ -56,6 +56,7 @@ impl Operations for Sqlite {
         migration!("sqlite", 9, "expand console", "0009_expand_console.sql"),
         migration!("sqlite", 10, "expand pause", "0010_expand_pause.sql"),
         migration!("sqlite", 11, "expand undo", "0011_expand_undo.sql"),
+        migration!("sqlite", 12, "expand taken", "0012_expand_taken.sql"),
     ];
 
     async fn migration_tables(pool: &SqlitePool, _: Option<&str>) -> sqlx::Result<Vec<String>> {
