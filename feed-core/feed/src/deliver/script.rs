@@ -486,6 +486,16 @@ mod tests {
         ] {
             assert_eq!(foreign(text), found, "{text}");
         }
+        // A name of SQLite, and subscripts of PostgreSQL.
+        for (text, bracketed) in [
+            ("SELECT [a?] FROM t", [true].as_slice()),
+            ("SELECT a[1], ?, b[?], ?", &[false, true, false]),
+        ] {
+            let script = Script::parse("x.sql", text).expect("a script");
+            let foreign = &script.statements[0].foreign;
+            let found: Vec<bool> = foreign.iter().map(|one| one.bracketed).collect();
+            assert_eq!(found, bracketed, "{text}");
+        }
         let script = Script::parse("x.sql", "SELECT 1,\n ?").expect("a script");
         let [statement] = script.statements.as_slice() else {
             panic!("{script:?}");
