@@ -28,11 +28,11 @@ pub struct Decided {
     /// When an instance executed it; `null` if it is open.
     #[serde(serialize_with = "instant")]
     pub done_at: Option<DateTime<Utc>>,
-    /// The outcome; of an open decision, that an instance has begun to execute it.
+    /// The outcome; `null` if it is open.
     pub outcome: Option<String>,
     /// The number of events that it was to retry, that are still parked, and about which nobody has decided again.
     pub still_parked: i64,
-    /// True if it can be taken back now.
+    /// True if it can be taken back now; false of an open one that an instance has begun to execute.
     pub can_be_undone: bool,
     /// The operator who has taken it back.
     pub undone_by: Option<String>,

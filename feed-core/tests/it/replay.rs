@@ -113,8 +113,7 @@ async fn a_replay_forgets_in_portions_what_it_repeats<B: Testable>(url: &str) {
     let left = scene.number(passed_over).await;
     assert!((9 + 1..=1_500).contains(&left), "{left}");
     let decided = &scene.handle.decisions(1).await.unwrap()[0];
-    assert_eq!(decided.outcome.as_deref(), Some("under way"));
-    assert!(!decided.can_be_undone);
+    assert!(decided.outcome.is_none() && !decided.can_be_undone);
     let undone = scene.handle.undo(replay, "eve").await;
     let refused = matches!(undone, Err(DecideError::CannotUndo(_, NoUndo::UnderWay)));
     assert!(refused, "{undone:?}");

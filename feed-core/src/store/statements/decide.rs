@@ -11,7 +11,7 @@ use crate::store::sql::sql;
 
 /// The columns of a decision, and where they are.
 const DECIDED: &str = "made.position, made.decision, made.reason, made.decided_by, made.decided_at, made.done_at,
-    made.outcome, undo.decided_by AS undone_by, undo.decided_at AS undone_at,
+    CASE WHEN made.done_at IS NOT NULL THEN made.outcome END AS outcome, undo.decided_by AS undone_by, undo.decided_at AS undone_at,
     (made.outcome IS NULL OR EXISTS (SELECT 1 FROM feed_undo WHERE feed_undo.decision = made.position))
         AS can_be_undone,
     (SELECT count(*) FROM feed_parked

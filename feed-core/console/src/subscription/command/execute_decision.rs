@@ -167,7 +167,6 @@ async fn look<B: Backend, E: Effect<B>>(
         // Read in this order, so that the status shows the effect of the decision.
         let outcome = decided(handle, position)
             .await?
-            .filter(|decided| decided.done_at.is_some())
             .and_then(|decided| decided.outcome);
         let status = handle.status().await?;
         if let Some(outcome) = outcome {
