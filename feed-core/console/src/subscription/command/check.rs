@@ -43,7 +43,7 @@ pub enum Again {
 impl Again {
     /// Returns what comes of a resume from the start: no claim is removed of a feed without sequences, so nothing is
     /// applied again.
-    pub(in crate::subscription) fn from_start(self, status: &Status) -> Self {
+    pub(in crate::subscription) fn resumed_at_start(self, status: &Status) -> Self {
         match status.epoch {
             None => Self::Harmless,
             Some(_) => self,
@@ -71,7 +71,7 @@ pub(in crate::subscription) async fn check<B: Backend>(
     let status = handle.status().await?;
     let again = match decision {
         Decision::Replay(_) => again,
-        Decision::Resume(ResumeFrom::Start) => again.from_start(&status),
+        Decision::Resume(ResumeFrom::Start) => again.resumed_at_start(&status),
         Decision::Resume(_) => Again::Harmless,
     };
     if let Again::Doubles(why) = again {

@@ -95,7 +95,7 @@ impl Page {
                         @if status.instances == 0 { " It is carried out when an instance runs." }
                     }
                 } @else if let Some(reason) = &status.halted {
-                    (stuck::halted(base, reason, self.again.from_start(status)))
+                    (stuck::halted(base, reason, self.again.resumed_at_start(status)))
                 }
                 @if let Some(paused) = &status.paused { (instances::paused(base, paused)) }
                 @for concern in &self.document.concerns {
