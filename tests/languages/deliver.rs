@@ -201,13 +201,12 @@ async fn other_types_are_passed_over(backend: Backend) {
         assert_eq!(code, 2, "{types:?}: {out} {err}");
         assert!(err.contains("no event has such a type"), "{err}");
     }
-    // An empty variable is none; an empty type in a list is a mistake in the variable.
+    // An empty variable is none; an empty type in a list is a mistake.
     let status = ["--sql", &file, "status"];
     for (types, code) in [("", 0), ("order.moved,,order.placed", 2)] {
         let variables = [("DELIVER_TYPES", types)];
         let (ended, out, err) = run_with(&variables, &team.arguments(&feed, &status)).await;
         assert_eq!(ended, code, "{types:?}: {out} {err}");
-        assert_eq!(err.contains("DELIVER_TYPES"), code == 2, "{types:?}: {err}");
     }
     let unnamed = ["--subscription", " ", "status"];
     let (code, _, err) = run(&team.arguments(&feed, &unnamed)).await;
