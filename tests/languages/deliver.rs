@@ -5,7 +5,7 @@ use std::path::Path;
 use harness::{Backend, FreshDatabase, tables, until};
 use tempfile::TempDir;
 
-use crate::feed::{Running, database, publish, run, serve};
+use crate::feed::{Running, database, publish, run, run_with, serve};
 
 harness::on_both_backends! {
     each_event_has_one_effect_whatever_dies
@@ -201,6 +201,13 @@ async fn other_types_are_passed_over(backend: Backend) {
         assert_eq!(code, 2, "{types:?}: {out} {err}");
         assert!(err.contains("no event has such a type"), "{err}");
     }
+    // An empty variable is none; an empty type in a list is a mistake.
+    let status = ["--sql", &file, "status"];
+    for (types, code) in [("", 0), ("order.moved,,order.placed", 2)] {
+        let variables = [("DELIVER_TYPES", types)];
+        let (ended, out, err) = run_with(&variables, &team.arguments(&feed, &status)).await;
+        assert_eq!(ended, code, "{types:?}: {out} {err}");
+    }
     let unnamed = ["--subscription", " ", "status"];
     let (code, _, err) = run(&team.arguments(&feed, &unnamed)).await;
     assert!(code == 2 && err.contains("write a name"), "{err}");
@@ -270,6 +277,9 @@ async fn sql_that_cannot_work_is_refused_at_the_start(backend: Backend) {
             code != 0 && err.contains(said),
             "{text}: {code} {out} {err}"
         );
+        if err.contains("nothing fills") {
+            assert_eq!(err.matches("on_event.sql").count(), 1, "{err}");
+        }
     }
     let missing = team.directory.path().join("missing.sql");
     let missing = missing.display().to_string();

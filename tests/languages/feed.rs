@@ -91,9 +91,18 @@ pub(crate) async fn shows(feed: &Running, sequence: u32) {
 
 /// Runs a command until it has ended: its exit code, its output, and its errors.
 pub(crate) async fn run(arguments: &[&str]) -> (i32, String, String) {
+    run_with(&[], arguments).await
+}
+
+/// The same with variables in the environment.
+pub(crate) async fn run_with(
+    variables: &[(&str, &str)],
+    arguments: &[&str],
+) -> (i32, String, String) {
     let mut command = built("feed");
     command
         .args(arguments)
+        .envs(variables.iter().copied())
         .env("USER", "eve")
         .env_remove("RUST_LOG");
     let ended = tokio::task::spawn_blocking(move || command.output().unwrap());

@@ -130,7 +130,7 @@ async fn a_replay_rebuilds_what_was_lost(backend: Backend) {
         assert!(out.contains("1 difference"), "{out}");
         let replayed = shipping.run(&["replay", "--from", "2"]).await;
         assert_eq!(
-            replayed.err.contains("No instance is running"),
+            replayed.err.contains("No instance reports"),
             stopped,
             "{replayed:?}"
         );
@@ -171,7 +171,7 @@ async fn a_halted_subscription_is_resumed(backend: Backend) {
                 refused.with(2);
                 let resumed = hands.run(&["resume", how]).await;
                 assert_eq!(
-                    resumed.err.contains("No instance is running"),
+                    resumed.err.contains("No instance reports"),
                     stopped,
                     "{resumed:?}"
                 );
@@ -232,7 +232,7 @@ async fn a_status_without_an_instance_says_so(backend: Backend) {
     assert_eq!(system.invoice.stop().await, Some(0));
     system.place().await;
     let out = status(&system).with(1);
-    assert!(out.starts_with("No instance runs: "), "{out}");
+    assert!(out.starts_with("No instance reports: "), "{out}");
     assert!(!out.contains("Nothing is stuck"), "{out}");
     assert!(out.contains(&format!("Feed            {feed}\n")), "{out}");
 }

@@ -497,7 +497,7 @@ async fn a_poison_event_is_skipped_while_the_service_is_stopped(backend: Backend
         assert!(out.contains(alone), "{out}");
         // Nobody knows what is new in the feed.
         let out = hands.run(&["status"]).await.with(1);
-        assert!(out.starts_with("No instance runs: "), "{out}");
+        assert!(out.starts_with("No instance reports: "), "{out}");
         let skipped = hands.run(&["skipped", "--json"]).await.json(0)["skipped"][0].clone();
         assert_eq!(skipped["skipped_by"], "eve");
         assert_eq!(skipped["reason"], "a test order");

@@ -103,7 +103,7 @@ async fn a_pause_lasts_until_it_is_ended(backend: Backend) {
     invoice.run(&["pause", "--reason", "a stop"]).await.with(0);
     let out = invoice.run(&["status"]).await.with(1);
     assert!(
-        out.contains("Paused by eve") && out.contains("No instance runs"),
+        out.contains("Paused by eve") && out.contains("No instance reports"),
         "{out}"
     );
     let out = invoice.run(&["resume"]).await.with(0);

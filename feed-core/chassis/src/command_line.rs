@@ -38,7 +38,9 @@ pub fn parse_command_line<C: clap::FromArgMatches>(command: Command) -> C {
         std::process::exit(0);
     }
     // The log has not begun: its form is one of the settings.
-    let found = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let found = std::env::vars_os()
+        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(name, _)| name.into_string().ok());
     for (name, meant) in misspelt(&command, &found.collect()) {
         eprintln!(
             "warning: {name} is set and has no effect: there is no such setting; did you mean {meant}?"
@@ -79,7 +81,7 @@ fn with_help(command: Command) -> Command {
     let manual = reading(&command);
     let command = command
         .max_term_width(WIDTH)
-        .mut_args(hide_value)
+        .mut_args(with_variable)
         .mut_subcommands(|command| with_examples(command, &name))
         // List the well-known options last.
         .disable_help_flag(true)
@@ -109,7 +111,7 @@ fn with_examples(command: Command, before: &str) -> Command {
     let line = format!("{before} {}", command.get_name());
     let command = command
         .max_term_width(WIDTH)
-        .mut_args(hide_value)
+        .mut_args(with_variable)
         .mut_subcommands(|command| with_examples(command, &line));
     let Some(examples) = command.get_after_help() else {
         return command;
@@ -119,9 +121,14 @@ fn with_examples(command: Command, before: &str) -> Command {
     command.after_help(examples)
 }
 
-/// Hides the value of a variable in the help, since it may be a password.
-fn hide_value(argument: Arg) -> Arg {
-    argument.hide_env_values(true)
+/// Hides the value of a variable in the help, since it may be a password. An empty variable is none: `${NAME:-}` in a file
+/// for Compose makes one of a variable that is not set.
+fn with_variable(argument: Arg) -> Arg {
+    let variable = argument.get_env().and_then(std::env::var_os);
+    match variable.is_some_and(|value| value.is_empty()) {
+        true => argument.env(None::<&'static str>),
+        false => argument.hide_env_values(true),
+    }
 }
 
 /// Returns how to install completions.

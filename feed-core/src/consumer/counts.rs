@@ -1,7 +1,6 @@
 //! What this process has counted of a subscription: the outcomes of polls and events, and its lag.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
@@ -26,8 +25,6 @@ pub(super) struct Counts {
     won_before: AtomicU64,
     lost: Counter,
     batches: Histogram<{ SIZES.len() }>,
-    /// When all events of the feed were last known to be applied.
-    caught_up: Mutex<Option<DateTime<Utc>>>,
     pub(super) samples: Samples,
     pub(super) turns: Turns,
 }
@@ -41,7 +38,6 @@ impl Default for Counts {
             won_before: AtomicU64::default(),
             lost: Counter::default(),
             batches: Histogram::new(SIZES),
-            caught_up: Mutex::default(),
             samples: Samples::default(),
             turns: Turns::default(),
         }
@@ -140,26 +136,15 @@ impl Counts {
         metrics
     }
 
-    /// Returns the seconds since all events of the feed were applied, as far as is known.
+    /// Returns the age of the oldest event that is not taken, as far as is known, in seconds. A feed that does not answer may
+    /// have news.
     pub(super) fn lag(&self, progress: &Progress, now: DateTime<Utc>) -> f64 {
-        let mut caught_up = self
-            .caught_up
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
         let heard = progress.last_contact.or(progress.started);
-        let heard = heard.unwrap_or(self.begun);
-        let seconds = |since: DateTime<Utc>| (now - since).as_seconds_f64().max(0.0);
-        if progress.head.is_some_and(|head| head > progress.sequence) {
-            // The oldest event not yet taken is younger than the last one taken, and than the last
-            // moment without lag.
-            let since = progress.updated.max(*caught_up);
-            return seconds(since.unwrap_or(self.begun));
-        }
-        *caught_up = progress.last_contact;
-        // A feed that does not answer may have news.
-        match seconds(heard) {
-            silent if silent > SILENCE.as_secs_f64() => silent,
-            _ => 0.0,
+        let since = progress.taken_until.or(heard).unwrap_or(self.begun);
+        let lag = (now - since).as_seconds_f64().max(0.0);
+        match progress.head.is_some_and(|head| head > progress.sequence) {
+            false if lag <= SILENCE.as_secs_f64() => 0.0,
+            _ => lag,
         }
     }
 }
@@ -170,16 +155,15 @@ mod tests {
     use chrono::TimeDelta;
 
     #[test]
-    fn lag_grows_while_nothing_is_known() {
+    fn lag_is_the_age_of_the_oldest_event_that_is_not_taken() {
         let counts = Counts::default();
         let begun = counts.begun;
         let after = |seconds| begun + TimeDelta::seconds(seconds);
-        let progress = |sequence, head, contact: Option<i64>| Progress {
+        let progress = |sequence, head, until: Option<i64>| Progress {
             sequence,
-            // The last event is days old: that is no lag.
-            updated: Some(after(-200_000)),
             head,
-            last_contact: contact.map(after),
+            taken_until: until.map(after),
+            last_contact: None,
             started: Some(begun),
             instances: 1,
             parked: 0,
@@ -193,12 +177,13 @@ mod tests {
         assert_eq!(lag(&progress(0, None, None), 100), 100.0);
         // The feed was reached, and nothing is missing.
         assert_eq!(lag(&progress(7, Some(7), Some(100)), 120), 0.0);
-        // Two events came after that.
-        assert_eq!(lag(&progress(7, Some(9), Some(121)), 125), 25.0);
-        assert_eq!(lag(&progress(8, Some(9), Some(126)), 130), 30.0);
+        // An event came after that, and another one.
+        assert_eq!(lag(&progress(7, Some(9), Some(121)), 125), 4.0);
+        assert_eq!(lag(&progress(8, Some(9), Some(124)), 126), 2.0);
         assert_eq!(lag(&progress(9, Some(9), Some(131)), 131), 0.0);
-        // All known events are taken, but the feed no longer answers.
+        // All known events are taken, but the feed no longer answers; or it has no sequences, and they are not.
         assert_eq!(lag(&progress(9, Some(9), Some(131)), 200), 69.0);
+        assert_eq!(lag(&progress(0, None, Some(131)), 200), 69.0);
     }
 
     #[test]

@@ -201,8 +201,14 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             Ok(Some(ended)) => Ok(ended),
             Err(error) => Err(error),
         };
-        if matches!(round, Ok(Polled::Halted) | Err(_)) {
-            self.follower.source.return_home();
+        let (leases, seen) = (&self.follower.leases, &self.follower.cursors.seen);
+        match round {
+            Ok(Polled::Applied(_) | Polled::UpToDate { .. }) => leases.reach(seen.sequence),
+            Ok(Polled::Halted) | Err(_) => {
+                leases.lose_sight();
+                self.follower.source.return_home();
+            }
+            Ok(_) => {}
         }
         round
     }

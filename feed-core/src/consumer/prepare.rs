@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::apply::renewal::renew_if_due;
+use super::apply::renewal::{renew, renew_if_due};
 use super::apply::retry::retry_due;
 use super::control::execute_decision::execute_decision;
 use super::effect::Effect;
@@ -32,6 +32,14 @@ pub(super) async fn prepare<B: Backend, E: Effect<B>>(
         let (pool, s, me) = follower.instance.names();
         let before = follower.cursors.seen.epoch.clone();
         let held = follower.instance.statement(B::held(pool, s, me)).await?;
+        if held.is_empty() && !follower.cursors.held.is_empty() {
+            // None is held while the subscription is stopped, which this instance may not know yet.
+            renew(&follower.instance, &follower.leases).await?;
+            let now = follower.leases.signals.borrow();
+            if now.paused.is_some() || now.decision.is_some() {
+                return Ok(Some(Polled::Interrupted));
+            }
+        }
         let mut epochs = follower.instance.statement(B::epochs(pool, s)).await?;
         let two_feeds = epochs.len() > 1;
         let moved_back = held.is_empty() || follower.cursors.are_ahead_of(&held);
@@ -40,8 +48,7 @@ pub(super) async fn prepare<B: Backend, E: Effect<B>>(
             // The head of another feed, or of this one before it was restored, is unrelated. One without partitions
             // follows none.
             follower.more = false;
-            let forget = |heartbeat: &mut Heartbeat| heartbeat.head_sequence = None;
-            follower.leases.heartbeat(forget);
+            follower.leases.heartbeat(Heartbeat::forget_head);
         }
         if two_feeds && !follower.cursors.held.is_empty() {
             // Instances have begun with different feeds at the same moment.

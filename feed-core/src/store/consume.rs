@@ -48,6 +48,8 @@ pub(crate) struct Held {
 pub(crate) struct Heartbeat {
     pub(crate) last_contact: Option<DateTime<Utc>>,
     pub(crate) head_sequence: Option<Sequence>,
+    /// All events that were published before are taken: the date of the oldest one that is not.
+    pub(crate) taken_until: Option<DateTime<Utc>>,
     pub(crate) last_error: Option<String>,
     /// The address of the feed, without secrets.
     pub(crate) feed: String,
@@ -55,16 +57,34 @@ pub(crate) struct Heartbeat {
     pub(crate) version: String,
     /// Rounds that failed in a row; not stored.
     pub(crate) failures: u32,
+    /// True if all events that are known are taken; not stored.
+    pub(crate) is_level: bool,
     /// Until when the last answer suffices, since it is fresh or the poll interval is not over; not
     /// stored.
     pub(crate) quiet_until: Option<DateTime<Utc>>,
 }
 
 impl Heartbeat {
-    /// Counts as contact while the last answer suffices.
+    /// Counts as contact while the last answer suffices, and as level until the feed shows a new event.
     pub(crate) fn keep_contact(&mut self, now: DateTime<Utc>) {
         let quiet = self.quiet_until.map(|until| until.min(now));
         self.last_contact = self.last_contact.max(quiet);
+        if self.is_level {
+            self.taken_until = Some(now);
+        }
+    }
+
+    /// The feed shows events that are not taken; the oldest was published at that time, by the publisher's clock.
+    pub(crate) fn fall_behind(&mut self, oldest: DateTime<Utc>) {
+        self.is_level = false;
+        self.taken_until = Some(oldest.min(Utc::now()));
+    }
+
+    /// Forgets the head: that of another feed, or of this one before it was restored, is unrelated.
+    pub(crate) fn forget_head(&mut self) {
+        self.head_sequence = None;
+        self.taken_until = None;
+        self.is_level = false;
     }
 }
 
@@ -131,11 +151,15 @@ pub(crate) struct Standing {
     pub(crate) sequence: Sequence,
     pub(crate) updated: Option<DateTime<Utc>>,
     pub(crate) head: Option<Sequence>,
+    /// All events that were published before are taken, as far as live instances know, or the last ones did.
+    pub(crate) taken_until: Option<DateTime<Utc>>,
     pub(crate) last_contact: Option<DateTime<Utc>>,
     /// When the first of the known instances started.
     pub(crate) started: Option<DateTime<Utc>>,
     pub(crate) last_error: Option<String>,
+    /// Live instances that are not retired, and those that are.
     pub(crate) instances: i64,
+    pub(crate) retired: i64,
     /// The feed that the latest instance follows, or has followed.
     pub(crate) feed: Option<String>,
     /// Failed events, which wait for a retry or the operator.
@@ -189,8 +213,8 @@ pub(crate) trait NativeConsume: sqlx::Database {
 
     /// Locks the partitions that this instance still holds at their position, in order of number,
     /// and moves them to `to`. Returns them, and which of them have parked events or skips that can be undone. Another instance
-    /// handles the others (I5). No partition moves to another epoch than that of the others (I8), and none of a paused
-    /// subscription moves.
+    /// handles the others (I5). No partition moves to another epoch than that of the others (I8), and none of a subscription
+    /// that is paused or has an open decision moves.
     /// With `effects` the statement may also set the guard, so that the guard costs no statement of
     /// its own.
     fn advance(
@@ -243,7 +267,7 @@ pub(crate) trait Consume: sqlx::Database {
     /// Releases `count` partitions; returns their number.
     fn release(pool: &Pool<Self>, s: &str, me: &str, count: i64) -> impl Answer<u64>;
 
-    /// Returns the partitions that this instance holds; none of a paused subscription.
+    /// Returns the partitions that this instance holds; none while the subscription is paused or has an open decision.
     fn held(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<Vec<Held>>;
 
     /// Returns the epochs of all partitions: one, or none before the first event.
@@ -253,7 +277,8 @@ pub(crate) trait Consume: sqlx::Database {
     /// longer holds the partition: an operator may have decided about the reason since.
     fn halt(pool: &Pool<Self>, s: &str, me: &str, held: &Held, reason: &str) -> impl Answer<bool>;
 
-    /// Locks one partition; returns false if this instance no longer holds it, or the subscription is paused.
+    /// Locks one partition; returns false if this instance no longer holds it, or the subscription is paused or has an open
+    /// decision.
     fn lock(tx: &mut Transaction<'_, Self>, s: &str, me: &str, held: &Held) -> impl Answer<bool>;
 
     /// Returns which of these events are claimed.

@@ -28,11 +28,11 @@ pub struct Decided {
     /// When an instance executed it; `null` if it is open.
     #[serde(serialize_with = "instant")]
     pub done_at: Option<DateTime<Utc>>,
-    /// The outcome.
+    /// The outcome; `null` if it is open.
     pub outcome: Option<String>,
     /// The number of events that it was to retry, that are still parked, and about which nobody has decided again.
     pub still_parked: i64,
-    /// True if it can be taken back now.
+    /// True if it can be taken back now; false of an open one that an instance has begun to execute.
     pub can_be_undone: bool,
     /// The operator who has taken it back.
     pub undone_by: Option<String>,
@@ -101,6 +101,20 @@ pub(crate) trait Decide: sqlx::Database {
 
     /// Returns the oldest open decision.
     fn open_decision(pool: &Pool<Self>, s: &str) -> impl Answer<Option<Decided>>;
+
+    /// Locks an open decision and records that its execution has begun; returns false if another transaction has closed it.
+    fn begin_decision(
+        tx: &mut Transaction<'_, Self>,
+        position: i64,
+        outcome: &str,
+    ) -> impl Answer<bool>;
+
+    /// Closes an open decision that no instance has begun to execute; returns false if one has.
+    fn withdraw_decision(
+        tx: &mut Transaction<'_, Self>,
+        position: i64,
+        outcome: &str,
+    ) -> impl Answer<bool>;
 
     /// Records the outcome of an open decision; returns false if another transaction has done so already.
     fn close_decision(

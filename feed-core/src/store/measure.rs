@@ -10,11 +10,12 @@ use crate::event::Sequence;
 /// The progress of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// The lowest cursor of all partitions, and when the event there was published.
+    /// The lowest cursor of all partitions.
     pub(crate) sequence: Sequence,
-    pub(crate) updated: Option<DateTime<Utc>>,
     /// The newest event that any instance has seen in the feed, if it has sequences.
     pub(crate) head: Option<Sequence>,
+    /// All events that were published before are taken, as far as live instances know, or the last ones did.
+    pub(crate) taken_until: Option<DateTime<Utc>>,
     pub(crate) last_contact: Option<DateTime<Utc>>,
     /// When the first of the known instances started.
     pub(crate) started: Option<DateTime<Utc>>,

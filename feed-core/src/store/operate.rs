@@ -286,20 +286,28 @@ pub(crate) trait Operate: sqlx::Database {
     /// Fences transactions in flight, and instances that do not know of a decision yet.
     fn fence(tx: &mut Transaction<'_, Self>, s: &str) -> impl Answer<()>;
 
-    /// Drops claims, parked events and the effect's own skips from `from` on, so that these events
-    /// are applied again; of all events if `from` is 1. Returns the number of claims.
-    fn forget(tx: &mut Transaction<'_, Self>, s: &str, from: Sequence) -> impl Answer<u64>;
+    /// Returns the ids after `after` of events from the sequence `from` on that are claimed, parked or passed over, and that no
+    /// operator has skipped; of all events if `from` is 1.
+    fn repeated(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        from: Sequence,
+        after: &str,
+        limit: i64,
+    ) -> impl Answer<Vec<String>>;
 
-    /// Returns parked and skipped events after the id `after`, by their ids: id, sequence and subject.
+    /// Drops the claims of events, and what is parked or passed over of them, so that they are applied again.
+    fn forget(tx: &mut Transaction<'_, Self>, s: &str, ids: &[&str]) -> impl Answer<()>;
+
+    /// Returns the events after the id `after` that a decision must not repeat, by their ids: id, sequence and subject. These
+    /// are the parked and skipped ones; for a replay those from its sequence on that an operator has skipped.
     fn decided(
         pool: &Pool<Self>,
         s: &str,
+        replay: Option<Sequence>,
         after: &str,
         limit: i64,
     ) -> impl Answer<Vec<(String, Option<Sequence>, String)>>;
-
-    /// Claims the parked and skipped events from the sequence `from` on; all if it is 1.
-    fn claim_decided(tx: &mut Transaction<'_, Self>, s: &str, from: Sequence) -> impl Answer<()>;
 
     /// Returns which of these events have no effect, since they are parked or were skipped.
     fn without_effect(pool: &Pool<Self>, s: &str, ids: &[&str]) -> impl Answer<Vec<String>>;

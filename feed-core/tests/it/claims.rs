@@ -22,6 +22,7 @@ on_both_databases! {
     a_claim_that_is_gone_lets_nothing_happen_twice
     what_was_decided_stays_so_without_its_claim
     a_decision_claims_what_is_decided
+    nothing_is_swept_while_a_decision_is_open
 }
 
 async fn old_claims_go_and_young_ones_stay<B: Testable>(url: &str) {
@@ -130,6 +131,43 @@ async fn a_decision_claims_what_is_decided<B: Testable>(url: &str) {
     poll_to_the_end(&mut consumer).await;
     let claims = B::numbers(&database, "SELECT count(*) FROM feed_claim").await;
     assert_eq!(claims, [2_003]);
+}
+
+/// A decision repeats events: it needs the claims of those that it must not repeat. They are swept after it.
+async fn nothing_is_swept_while_a_decision_is_open<B: Testable>(url: &str) {
+    let source = FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(source.url()).await;
+    publisher.publish(20).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database = consumer_database::<B>(url).await;
+    let mut first = consumer(&database, &feed, Recorder::default()).await;
+    assert_eq!(first.poll_once().await.unwrap(), Polled::Applied(20));
+    first.leave().await.unwrap();
+    let old = "UPDATE feed_claim SET sequence = sequence - 20000 WHERE sequence <= 15";
+    B::run(&database, old).await;
+    B::run(
+        &database,
+        "INSERT INTO feed_instance (subscription, instance, alive_until) VALUES ('order', 'gone', '2026-01-01T00:00:00.000Z')",
+    )
+    .await;
+    let handle = first.handle();
+    let replay = handle.decide(Decision::Replay(1), "eve").await.unwrap();
+    // It cannot execute the decision.
+    let nowhere = consumer(&database, "http://127.0.0.1:9/feed", Recorder::default()).await;
+    let running = tokio::spawn(nowhere.run());
+    until("it has swept", async || {
+        let gone = "SELECT count(*) FROM feed_instance WHERE instance = 'gone'";
+        B::numbers(&database, gone).await == [0]
+    })
+    .await;
+    let claims = "SELECT count(*) FROM feed_claim";
+    assert_eq!(B::numbers(&database, claims).await, [20]);
+    handle.undo(replay, "eve").await.unwrap();
+    until("the old claims are gone", async || {
+        B::numbers(&database, claims).await == [5]
+    })
+    .await;
+    running.abort();
 }
 
 /// A cache that says "nothing new" for ever is asked around after a while, and when a person asks.

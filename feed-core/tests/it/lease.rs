@@ -15,6 +15,46 @@ harness::on_both_databases! {
     an_instance_that_stops_stores_how_far_it_has_read
     an_instance_that_stops_finishes_its_batch_first
     what_was_written_when_the_clock_was_ahead_ends_soon
+    an_instance_without_partitions_halts_nothing
+    an_instance_whose_halt_is_refused_looks_why
+}
+
+/// Two feeds have been taken: those that hold partitions halt it.
+async fn an_instance_without_partitions_halts_nothing<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    let database = consumer_database::<B>(url).await;
+    publisher.publish(3).await;
+    let mut first = consumer(&database, &feed, Recorder::default()).await;
+    first.poll_once().await.unwrap();
+    let two = "UPDATE feed_partition SET epoch = 'another' WHERE partition > 7";
+    B::run(&database, two).await;
+    let mut second = consumer(&database, &feed, Recorder::default()).await;
+    for _ in 0..2 {
+        let polled = second.poll_once().await.unwrap();
+        assert_eq!(polled, Polled::LeasedElsewhere);
+    }
+    assert_eq!(second.handle().status().await.unwrap().halted, None);
+}
+
+/// It would try to halt it again and again until the next renewal of its leases.
+async fn an_instance_whose_halt_is_refused_looks_why<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    let database = consumer_database::<B>(url).await;
+    publisher.publish(3).await;
+    let mut consumer = consumer(&database, &feed, Recorder::default()).await;
+    consumer.poll_once().await.unwrap();
+    let another = "UPDATE feed_partition SET epoch = 'another', etag = NULL, last_modified = NULL, lease_epoch = 99";
+    B::run(&database, another).await;
+    B::run(
+        &database,
+        "UPDATE feed_subscription SET halted = 'by another'",
+    )
+    .await;
+    let mut polls = Vec::new();
+    for _ in 0..4 {
+        polls.push(consumer.poll_once().await.unwrap());
+    }
+    assert_eq!(polls.last(), Some(&Polled::Halted), "{polls:?}");
 }
 
 async fn instances_share_the_work_and_no_event_is_applied_twice<B: Testable>(url: &str) {

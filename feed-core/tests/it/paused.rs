@@ -241,6 +241,12 @@ async fn a_retired_instance_leaves_its_share_to_the_others<B: Testable>(url: &st
     assert_eq!(taken, urns(&ids));
     let status = scene.operator.status().await.unwrap();
     assert_eq!(status.instances, 1, "a retired one does not count");
+    assert_eq!(status.retired, 1);
+    until("it no longer says how far the feed is", async || {
+        let says = "SELECT count(*) FROM feed_instance WHERE head_sequence IS NOT NULL AND retired_at IS NOT NULL";
+        B::numbers(&scene.database, says).await == [0]
+    })
+    .await;
     let again = scene.operator.retire(&first.instance, "slow", "jo").await;
     let again = again.unwrap_err().to_string();
     assert!(again.contains("already, by eve"), "{again}");
@@ -262,6 +268,36 @@ async fn an_instance_that_has_been_silent_is_retired<B: Testable>(url: &str) {
     operator.retire(&silent, "why", "eve").await.unwrap();
     let again = operator.retire(&silent, "why", "jo").await;
     assert!(matches!(again, Err(DecideError::Retired(..))), "{again:?}");
+    // Without a live one, no other would take its events.
+    B::run(
+        &scene.database,
+        "UPDATE feed_instance SET retired_at = NULL, retired_by = NULL, alive_until = started_at",
+    )
+    .await;
+    let refused = operator
+        .retire(&silent, "why", "eve")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        refused,
+        format!(
+            "no instance but {silent} takes events: start another one first, or pause the subscription"
+        )
+    );
+    // What ended longer ago than an hour is not listed, also before it is swept.
+    let hours = "UPDATE feed_instance SET alive_until = '2026-01-01T00:00:00.000Z'";
+    B::run(&scene.database, hours).await;
+    assert_eq!(operator.instances(10).await.unwrap().len(), 0);
+    let refused = operator
+        .retire("other", "why", "eve")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        refused,
+        "no instance is called other: `instances` lists those of the last hour"
+    );
 }
 
 async fn the_last_instance_is_not_retired<B: Testable>(url: &str) {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::command::words::{behind, counted, grouped, moment, span};
-use feed_core::consumer::{Lag, Reconciliation, Status, Totals};
+use feed_core::consumer::{Lag, Pace, Reconciliation, Status, Totals};
 
 /// The kind of a concern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,8 +20,10 @@ pub enum Kind {
     Parked,
     /// The last round ended with an error.
     Failing,
-    /// No instance runs.
+    /// No instance takes events: none has reported to the database in time, or all are retired.
     Unattended,
+    /// Events wait, and it does not catch up.
+    Behind,
     /// The feed does not answer.
     Silent,
     /// The last comparison with the feed has found differences.
@@ -42,6 +44,10 @@ pub struct Concern {
     #[serde(default)]
     pub why: Option<String>,
 }
+
+/// Why no instance takes events.
+const RETIRED: &str = "a retired one takes no events until its process is restarted";
+const GONE: &str = "none runs, or it cannot write to its database";
 
 impl Concern {
     fn new(kind: Kind, text: impl Into<String>, why: Option<String>) -> Self {
@@ -75,6 +81,10 @@ pub struct Standing {
     pub last_contact: Option<DateTime<Utc>>,
     /// Live instances
     pub instances: Option<i64>,
+    /// Live instances that are retired
+    pub retired: Option<i64>,
+    /// How fast it follows the feed
+    pub pace: Option<Progress>,
     /// The last comparison with the feed
     pub reconciliation: Option<LastComparison>,
     concerns: Option<Vec<Concern>>,
@@ -86,8 +96,20 @@ pub struct Standing {
 pub struct Behind {
     /// Events not yet taken
     pub events: i64,
-    /// Their age, or for how long the feed has not answered
+    /// The age of the oldest of them, or for how long the feed has not answered
     pub seconds: Option<i64>,
+}
+
+/// A pace as another program reads it.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// Events a second that were taken
+    pub taken: f64,
+    /// The seconds in which that was measured
+    pub seconds: i64,
+    /// The seconds until all are taken
+    pub level_in: Option<i64>,
 }
 
 /// A comparison as another program reads it.
@@ -145,10 +167,24 @@ impl Standing {
         }
         if self.instances == Some(0) {
             // Then nobody knows either whether there are new events.
-            concerns.push(Concern::new(Kind::Unattended, "no instance runs", None));
+            let (text, why) = match self.retired {
+                Some(1) => ("its only instance is retired", RETIRED),
+                Some(2..) => ("all its instances are retired", RETIRED),
+                _ => ("no instance reports", GONE),
+            };
+            concerns.push(Concern::new(Kind::Unattended, text, Some(why.to_owned())));
         } else if let Some(silent) = self.silent() {
             let text = format!("the feed has not answered for {}", span(silent));
             concerns.push(Concern::new(Kind::Silent, text, None));
+        }
+        if concerns.iter().all(|other| other.kind == Kind::Parked)
+            && let Some(pace) = self.falls_behind()
+        {
+            let text = match pace.taken > 0.0 {
+                true => "it does not catch up".to_owned(),
+                false => format!("nothing was taken for {}", span(pace.seconds)),
+            };
+            concerns.push(Concern::new(Kind::Behind, text, self.behind()));
         }
         let compared = self.reconciliation.as_ref();
         // A gap in a series of numbers stays, whatever an operator does.
@@ -164,6 +200,14 @@ impl Standing {
         concerns
     }
 
+    /// Returns the pace of one that does not catch up, if events have waited for as long as that was measured. A single effect
+    /// may take that long: the operator has to see that as well.
+    fn falls_behind(&self) -> Option<Progress> {
+        let lag = self.lag.filter(|lag| lag.events > 0)?;
+        let pace = self.pace.filter(|pace| pace.level_in.is_none())?;
+        (lag.seconds? >= pace.seconds).then_some(pace)
+    }
+
     /// Returns for how many seconds the feed has not answered, if that is too long: it may have news.
     fn silent(&self) -> Option<i64> {
         let lag = self.lag.filter(|lag| lag.events == 0);
@@ -172,7 +216,11 @@ impl Standing {
 }
 
 impl Standing {
-    pub(super) fn of(status: &Status, compared: Option<&Reconciliation>) -> Self {
+    pub(super) fn of(
+        status: &Status,
+        pace: Option<&Pace>,
+        compared: Option<&Reconciliation>,
+    ) -> Self {
         Self {
             sequence: Some(status.sequence),
             head: Some(status.head),
@@ -190,6 +238,12 @@ impl Standing {
             last_error: status.last_error.clone(),
             last_contact: status.last_contact,
             instances: Some(status.instances),
+            retired: Some(status.retired),
+            pace: pace.map(|pace| Progress {
+                taken: pace.taken,
+                seconds: pace.seconds,
+                level_in: pace.level_in,
+            }),
             reconciliation: compared.map(|compared| LastComparison {
                 at: Some(compared.at),
                 totals: compared.totals.clone(),
@@ -221,10 +275,32 @@ mod tests {
         let well = json!({"sequence": 7, "head": 7, "lag": {"events": 0, "seconds": 0}, "parked": 0,
                           "instances": 1, "halted": null, "paused": null, "last_error": null});
         assert_eq!(concerns(well.clone()), [""; 0]);
-        // It takes them: that is no concern.
-        let mut behind = well.clone();
-        behind["lag"] = json!({"events": 5, "seconds": 900});
-        assert_eq!(concerns(behind), [""; 0]);
+        // Old events are no concern while it catches up, and neither are new ones that came faster than it takes them.
+        let pace =
+            |taken, level_in: Value| json!({"taken": taken, "seconds": 60, "level_in": level_in});
+        for (seconds, pace, expected) in [
+            (900, json!(null), None),
+            (900, pace(2.0, json!(30)), None),
+            (59, pace(2.0, json!(null)), None),
+            (
+                60,
+                pace(2.0, json!(null)),
+                Some("it does not catch up: 5 events, 60 s"),
+            ),
+            (
+                900,
+                pace(0.0, json!(null)),
+                Some("nothing was taken for 60 s: 5 events, 15 min"),
+            ),
+        ] {
+            let mut behind = well.clone();
+            behind["lag"] = json!({"events": 5, "seconds": seconds});
+            behind["pace"] = pace;
+            assert_eq!(concerns(behind.clone()), Vec::from_iter(expected));
+            // These say why.
+            behind["last_error"] = json!("it answers 500");
+            assert_eq!(concerns(behind), ["the last poll failed: it answers 500"]);
+        }
         let mut gap = well.clone();
         gap["reconciliation"] = json!({"totals": {"equal": 7, "gaps": 1}});
         assert_eq!(concerns(gap), [""; 0]);
@@ -241,7 +317,11 @@ mod tests {
                 json!("it answers 500"),
                 "the last poll failed: it answers 500",
             ),
-            ("instances", json!(0), "no instance runs"),
+            (
+                "instances",
+                json!(0),
+                "no instance reports: none runs, or it cannot write to its database",
+            ),
             (
                 "lag",
                 json!({"events": 0, "seconds": 300}),
@@ -258,6 +338,16 @@ mod tests {
             status[member] = value;
             assert_eq!(concerns(status), [expected]);
         }
+        let mut alone = well.clone();
+        alone["instances"] = json!(0);
+        for (retired, expected) in [
+            (0, format!("no instance reports: {GONE}")),
+            (1, format!("its only instance is retired: {RETIRED}")),
+            (2, format!("all its instances are retired: {RETIRED}")),
+        ] {
+            alone["retired"] = json!(retired);
+            assert_eq!(concerns(alone.clone()), [expected]);
+        }
         let all = json!({"halted": "h", "paused": {}, "parked": 2, "last_error": "e", "instances": 0,
                          "lag": {"seconds": 300}});
         let expected = [
@@ -265,7 +355,7 @@ mod tests {
             "paused by an operator",
             "2 parked",
             "the last poll failed: e",
-            "no instance runs",
+            "no instance reports: none runs, or it cannot write to its database",
         ];
         assert_eq!(concerns(all), expected);
     }

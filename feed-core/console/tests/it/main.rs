@@ -13,6 +13,7 @@ mod parked;
 mod paused;
 mod refused;
 mod service;
+mod stuck;
 #[path = "../../../tests/it/support.rs"]
 #[expect(dead_code, reason = "the tests of feed-core use the rest")]
 mod support;

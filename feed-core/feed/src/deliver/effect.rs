@@ -39,14 +39,14 @@ impl Delivering {
             return Ok(());
         };
         for statement in &script.statements {
-            let refused = |error: Box<dyn Error + Send + Sync>| {
-                let place = &statement.place;
-                StartError::Effect(format!("{place} cannot be executed here"), error)
+            let refused = |what: &str, error: Box<dyn Error + Send + Sync>| {
+                StartError::Effect(format!("{what} cannot be executed here"), error)
             };
+            // The error names the place.
             let own = statement.check(B::is_parameter);
-            own.map_err(|error| refused(error.into()))?;
+            own.map_err(|error| refused("the SQL", error.into()))?;
             let prepared = B::prepare(database, statement).await;
-            prepared.map_err(|error| refused(error.into()))?;
+            prepared.map_err(|error| refused(&statement.place, error.into()))?;
         }
         Ok(())
     }
@@ -96,9 +96,9 @@ impl<B: Execute> Effect<B> for Delivering {
 
 /// A database that executes statements with parameters.
 pub(crate) trait Execute: Backend {
-    /// Returns true if the database takes this text, which may be a parameter of another program, for a parameter. It
-    /// would be empty, or have the value of another one.
-    fn is_parameter(text: &str) -> bool;
+    /// Returns true if the database takes this text, which may be a parameter of another program and be between brackets, for
+    /// a parameter. It would be empty, or have the value of another one.
+    fn is_parameter(text: &str, bracketed: bool) -> bool;
 
     /// Parses a statement without executing it.
     fn prepare(database: &Database<Self>, statement: &Statement) -> impl Answer<()>;
@@ -116,9 +116,9 @@ pub(crate) trait Execute: Backend {
 macro_rules! execute_on {
     ($database:ty, $numbered:ident, $is_parameter:expr) => {
         impl Execute for $database {
-            fn is_parameter(text: &str) -> bool {
-                let is_parameter: fn(&str) -> bool = $is_parameter;
-                is_parameter(text)
+            fn is_parameter(text: &str, bracketed: bool) -> bool {
+                let is_parameter: fn(&str, bool) -> bool = $is_parameter;
+                is_parameter(text, bracketed)
             }
 
             async fn prepare(database: &Database<Self>, statement: &Statement) -> sqlx::Result<()> {
@@ -153,6 +153,6 @@ macro_rules! execute_on {
 }
 
 // `?`, `@` and `#` are operators there, and a colon is between the bounds of a slice.
-execute_on!(Postgres, for_postgres, |text| text.starts_with('$')
+execute_on!(Postgres, for_postgres, |text, _| text.starts_with('$')
     && !text.ends_with('$'));
-execute_on!(Sqlite, for_sqlite, |_| true);
+execute_on!(Sqlite, for_sqlite, |_, bracketed| !bracketed);

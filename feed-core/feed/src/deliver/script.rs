@@ -18,8 +18,17 @@ pub(crate) struct Statement {
     /// True for the call of a function.
     pub(super) is_call: bool,
     parts: Vec<Part>,
-    /// What another program would fill: its place, and its text.
-    foreign: Vec<(String, String)>,
+    /// What another program would fill.
+    foreign: Vec<Foreign>,
+}
+
+/// A text that may be a parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Foreign {
+    place: String,
+    text: String,
+    /// True between `[` and `]`: part of a name on SQLite, and a subscript on PostgreSQL.
+    bracketed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,11 +112,14 @@ impl Script {
 
 impl Statement {
     /// Returns an error if it has a parameter that is not ours. `is_parameter` says whether the database takes a text for
-    /// one: what is a parameter for one database is an operator for the other.
-    pub(super) fn check(&self, is_parameter: fn(&str) -> bool) -> Result<(), InvalidScript> {
+    /// one, which may be between brackets: what is a parameter for one database is an operator, or part of a name, for the
+    /// other.
+    pub(super) fn check(&self, is_parameter: fn(&str, bool) -> bool) -> Result<(), InvalidScript> {
         let mut foreign = self.foreign.iter();
-        match foreign.find(|(_, text)| is_parameter(text)) {
-            Some((place, text)) => Err(InvalidScript::Foreign(place.clone(), text.clone())),
+        match foreign.find(|foreign| is_parameter(&foreign.text, foreign.bracketed)) {
+            Some(Foreign { place, text, .. }) => {
+                Err(InvalidScript::Foreign(place.clone(), text.clone()))
+            }
             None => Ok(()),
         }
     }
@@ -175,6 +187,7 @@ impl<'t> Lexer<'t> {
     fn statement(&mut self) -> Result<Option<Statement>, InvalidScript> {
         let (mut parts, mut begin) = (Vec::new(), self.at);
         let (mut place, mut words, mut foreign) = (None, Vec::new(), Vec::new());
+        let mut bracketed = false;
         while self.at < self.text.len() {
             let from = self.at;
             let token = self.token()?;
@@ -197,11 +210,19 @@ impl<'t> Lexer<'t> {
                     parts.push(Part::Parameter(parameter));
                     begin = self.at;
                 }
-                Token::Foreign(text) => foreign.push((self.place(from), text.to_owned())),
+                Token::Foreign(text) => foreign.push(Foreign {
+                    place: self.place(from),
+                    text: text.to_owned(),
+                    bracketed,
+                }),
                 Token::Word(word) if words.len() < 3 => words.push(word.to_ascii_uppercase()),
                 Token::Word(_) => {}
                 Token::Other if self.text[from..self.at].trim().is_empty() => continue,
-                Token::Other => {}
+                Token::Other => match &self.text[from..self.at] {
+                    "[" => bracketed = true,
+                    "]" => bracketed = false,
+                    _ => {}
+                },
             }
             place.get_or_insert(from);
         }
@@ -449,7 +470,7 @@ mod tests {
                 .statements
                 .iter()
                 .flat_map(|statement| &statement.foreign);
-            foreign.map(|(_, text)| text.clone()).collect::<Vec<_>>()
+            foreign.map(|one| one.text.clone()).collect::<Vec<_>>()
         };
         for (text, found) in [
             (
@@ -465,13 +486,23 @@ mod tests {
         ] {
             assert_eq!(foreign(text), found, "{text}");
         }
+        // A name of SQLite, and subscripts of PostgreSQL.
+        for (text, bracketed) in [
+            ("SELECT [a?] FROM t", [true].as_slice()),
+            ("SELECT a[1], ?, b[?], ?", &[false, true, false]),
+        ] {
+            let script = Script::parse("x.sql", text).expect("a script");
+            let foreign = &script.statements[0].foreign;
+            let found: Vec<bool> = foreign.iter().map(|one| one.bracketed).collect();
+            assert_eq!(found, bracketed, "{text}");
+        }
         let script = Script::parse("x.sql", "SELECT 1,\n ?").expect("a script");
         let [statement] = script.statements.as_slice() else {
             panic!("{script:?}");
         };
-        assert!(statement.check(|text| text == "$1").is_ok());
+        assert!(statement.check(|text, _| text == "$1").is_ok());
         let said = statement
-            .check(|text| text == "?")
+            .check(|text, _| text == "?")
             .expect_err("it is refused");
         let said = said.to_string();
         assert!(

@@ -53,7 +53,11 @@ pub(crate) async fn sweep_claims<B: Backend>(
         let reached = leases.heartbeat(|heartbeat| heartbeat.head_sequence);
         if is_due(swept_at, reached) {
             match sweep(instance, shutdown).await {
-                Ok(()) => swept_at = Some(reached.unwrap_or(0)),
+                // While a decision is open, nothing is swept.
+                Ok(()) => {
+                    let open = leases.signals.borrow().decision;
+                    swept_at = open.is_none().then_some(reached.unwrap_or(0));
+                }
                 Err(error) => tracing::warn!(
                     error = with_causes(&error),
                     "cannot remove old claims; trying again"

@@ -292,11 +292,11 @@ impl<B: Backend> Handle<B> {
         B::decision(self.database.reader(), &self.subscription.name, position).await
     }
 
-    /// Closes an open decision, unless an instance has executed it.
+    /// Closes an open decision, unless an instance has begun to execute it.
     async fn withdraw(&self, position: i64, by: &str) -> sqlx::Result<Option<Undone>> {
         let mut tx = self.database.begin().await?;
         let outcome = format!("not carried out: taken back by {by}");
-        if !B::close_decision(&mut tx, position, &outcome).await? {
+        if !B::withdraw_decision(&mut tx, position, &outcome).await? {
             return Ok(None);
         }
         let outcome = "taken back before it was carried out";
@@ -435,6 +435,7 @@ fn why_not(made: Decided) -> NoUndo {
         (None, Some("undo")) => NoUndo::Undo,
         (None, Some("pause")) => NoUndo::Pause,
         (None, Some("retire")) => NoUndo::Retire,
+        (None, _) if made.done_at.is_none() => NoUndo::UnderWay,
         (None, _) => NoUndo::Executed(made.outcome.unwrap_or_default()),
     }
 }

@@ -108,16 +108,14 @@ pub enum DecideError {
     /// The subscription is not paused.
     #[error("the subscription is not paused, so there is nothing to resume")]
     NotPaused,
-    /// No live instance has that name.
-    #[error("no instance is called {0}, or it has ended: `instances` lists those that run")]
+    /// No instance that is known has that name.
+    #[error("no instance is called {0}: `instances` lists those of the last hour")]
     NoSuchInstance(String),
     /// The instance is retired already.
     #[error("the instance {0} is retired already, by {1}")]
     Retired(String, String),
     /// No other instance would take its events.
-    #[error(
-        "{0} is the last instance that takes events: start another one first, or pause the subscription"
-    )]
+    #[error("no instance but {0} takes events: start another one first, or pause the subscription")]
     LastInstance(String),
     /// The operator's name cannot be recorded.
     #[error("the operator's name {0}: it is recorded with the decision")]
@@ -150,6 +148,9 @@ pub enum NoUndo {
     /// This instance runs an older version, which would not notice that the event is parked again.
     #[error("the instance {0} runs an older version: update it first")]
     Older(String),
+    /// An instance has executed a part of it.
+    #[error("an instance has begun to carry it out")]
+    UnderWay,
     /// An instance has executed it.
     #[error("an instance has carried it out, and {0}")]
     Executed(String),

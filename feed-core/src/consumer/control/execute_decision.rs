@@ -1,6 +1,8 @@
 //! Executes the decisions of an operator. A decision stays open until its transaction commits, so
 //! that exactly one instance executes it.
 
+use std::time::Duration;
+
 use tracing::{info, warn};
 
 use super::decision::{Decision, ResumeFrom};
@@ -19,12 +21,16 @@ use crate::database::timeout::TRANSACTION;
 use crate::event::Sequence;
 use crate::reached::Mark;
 use crate::store::Backend;
-use crate::store::consume::{Claim, Position};
+use crate::store::consume::{Claim, Heartbeat, Position};
 use crate::store::decide::Decided;
 use crate::store::operate::Skip;
 
-/// Decided events that are claimed in one transaction.
-const CLAIMED_AT_ONCE: i64 = 1_000;
+/// Events that are claimed or forgotten in one transaction, and the pause after it, so that no other writer waits long.
+const AT_ONCE: i64 = 1_000;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The outcome of a decision of which a part is executed: it can no longer be taken back.
+const UNDER_WAY: &str = "under way";
 
 /// The changes that a decision makes.
 struct Plan {
@@ -34,7 +40,7 @@ struct Plan {
     to: Option<Position>,
     /// Where the subscription begins from now on.
     begins: Option<Sequence>,
-    /// Claims from this sequence on are dropped.
+    /// Events from this sequence on are forgotten.
     forget: Option<Sequence>,
     /// Entries without sequences to claim.
     claim: Vec<String>,
@@ -76,7 +82,10 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
             Err(error) => Plan::saying(format!("not carried out: {error}")),
         };
         if plan.to.is_some() {
-            claim_decided(follower).await?;
+            claim_decided(follower, plan.forget).await?;
+        }
+        if let Some(from) = plan.forget {
+            forget(follower, &open, from).await?;
         }
         let resumes = open.decision.starts_with("resume");
         follower
@@ -96,17 +105,18 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
     Ok(())
 }
 
-/// Claims parked and skipped events, whose claims may have been swept: when events are repeated, these are already
-/// decided. There may be millions, so this takes several transactions before that of the decision. Nothing is swept
-/// while a decision is open.
+/// Claims what is decided, whose claims may have been swept, so that it is not repeated: parked and skipped events, or
+/// those from a replay's sequence on that an operator has skipped. There may be millions, so this takes several
+/// transactions before that of the decision. Nothing is swept while a decision is open.
 async fn claim_decided<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
+    replay: Option<Sequence>,
 ) -> Result<(), PollError> {
     let (instance, mut after) = (&follower.instance, String::new());
     loop {
         let (pool, s, _) = instance.names();
         let decided = instance
-            .statement(B::decided(pool, s, &after, CLAIMED_AT_ONCE))
+            .statement(B::decided(pool, s, replay, &after, AT_ONCE))
             .await?;
         let Some((last, ..)) = decided.last() else {
             return Ok(());
@@ -126,7 +136,52 @@ async fn claim_decided<B: Backend, E: Effect<B>>(
         };
         instance.database.within(TRANSACTION, claimed).await?;
         after.clone_from(last);
+        tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Forgets the events that a replay repeats, in several transactions before that of the decision. Each locks the decision, so
+/// that an instance that is slower forgets nothing that is taken after it, and the partitions, so that none is skipped
+/// meanwhile. No instance takes an event while a decision is open.
+async fn forget<B: Backend, E: Effect<B>>(
+    follower: &Follower<B, E>,
+    open: &Decided,
+    from: Sequence,
+) -> Result<(), PollError> {
+    let mut after = String::new();
+    loop {
+        let portion = forget_portion(follower, open, from, &after);
+        match follower
+            .instance
+            .database
+            .within(TRANSACTION, portion)
+            .await?
+        {
+            Some(last) => after = last,
+            None => return Ok(()),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Returns the id of the last event that was forgotten; `None` at the end, or if the decision is closed.
+async fn forget_portion<B: Backend, E: Effect<B>>(
+    follower: &Follower<B, E>,
+    open: &Decided,
+    from: Sequence,
+    after: &str,
+) -> sqlx::Result<Option<String>> {
+    let s = &follower.subscription.name;
+    let mut tx = follower.instance.database.begin().await?;
+    if !B::begin_decision(&mut tx, open.position, UNDER_WAY).await? {
+        return Ok(None);
+    }
+    B::fence(&mut tx, s).await?;
+    let repeated = B::repeated(&mut tx, s, from, after, AT_ONCE).await?;
+    let ids: Vec<&str> = repeated.iter().map(String::as_str).collect();
+    B::forget(&mut tx, s, &ids).await?;
+    tx.commit().await?;
+    Ok(repeated.into_iter().next_back())
 }
 
 async fn commit<B: Backend, E: Effect<B>>(
@@ -151,10 +206,6 @@ async fn commit<B: Backend, E: Effect<B>>(
         // An instance that was about to halt for the same reason must not do so later.
         None if resumes => B::fence(&mut tx, s).await?,
         None => {}
-    }
-    if let Some(from) = plan.forget {
-        B::forget(&mut tx, s, from).await?;
-        B::claim_decided(&mut tx, s, from).await?;
     }
     if plan.to.is_some() {
         // What came before a skipped event may come again, and must not wait for that (I6).
@@ -184,9 +235,7 @@ async fn commit<B: Backend, E: Effect<B>>(
         B::skip(&mut tx, s, &skips, Some(&open.decided_by)).await?;
     }
     tx.commit().await?;
-    follower
-        .leases
-        .heartbeat(|heartbeat| heartbeat.head_sequence = None);
+    follower.leases.heartbeat(Heartbeat::forget_head);
     warn!("carried out a decision about {s}: {}", plan.outcome);
     Ok(())
 }

@@ -12,6 +12,7 @@ use url::Url;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
+use super::metrics::known_until;
 use super::reconcile::report::Reconciliation;
 use super::selection::Selection;
 use super::status::{Status, status_of};
@@ -121,6 +122,7 @@ impl<B: Backend> Handle<B> {
             let own = leases.heartbeat(|heartbeat| heartbeat.clone());
             standing.head = standing.head.max(own.head_sequence);
             standing.last_contact = standing.last_contact.max(own.last_contact);
+            standing.taken_until = known_until(standing.taken_until, &own, standing.instances);
             standing.last_error = own.last_error.or(standing.last_error);
             standing.feed = Some(ours.clone());
         }

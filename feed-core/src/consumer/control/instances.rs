@@ -88,7 +88,7 @@ impl<B: Backend> Handle<B> {
     ///
     /// # Errors
     ///
-    /// Returns an error if no instance of the last hour has that name, if it is retired already or is the last one that takes
+    /// Returns an error if no instance of the last hour has that name, if it is retired already, if no other one takes
     /// events, if `reason` or `by` cannot be recorded, or if the database failed.
     pub async fn retire(&self, instance: &str, reason: &str, by: &str) -> Result<(), DecideError> {
         let by = check_name(by).map_err(DecideError::Name)?;

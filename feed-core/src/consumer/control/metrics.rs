@@ -1,11 +1,12 @@
 //! What a subscription shows at `/metrics`: how far it is behind, and what became of polls and events.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
 use super::handle::Handle;
 use crate::http::metrics::{Labels, Measured, Metric};
 use crate::store::Backend;
+use crate::store::consume::Heartbeat;
 use crate::store::measure::Progress;
 
 impl<B: Backend> Measured for Handle<B> {
@@ -17,8 +18,7 @@ impl<B: Backend> Measured for Handle<B> {
                 metrics.extend(shared(subscription, &progress));
                 metrics.push(Metric::gauge(
                     "subscription_lag_seconds",
-                    "Time since all events were taken that there were; it grows while the feed is out \
-                     of reach.",
+                    "Age of the oldest event that is not taken; it grows while the feed is out of reach.",
                     &[subscription],
                     self.counts.lag(&progress, Utc::now()),
                 ));
@@ -44,8 +44,22 @@ pub(super) async fn progress<B: Backend>(handle: &Handle<B>) -> Option<Progress>
         let own = leases.heartbeat(|heartbeat| heartbeat.clone());
         progress.head = progress.head.max(own.head_sequence);
         progress.last_contact = progress.last_contact.max(own.last_contact);
+        progress.taken_until = known_until(progress.taken_until, &own, progress.instances);
     }
     Some(progress)
+}
+
+/// Returns until when all events are taken, by what is `stored` and what an instance knows. Its report is some seconds old,
+/// and is that of all where it is alone.
+pub(super) fn known_until(
+    stored: Option<DateTime<Utc>>,
+    own: &Heartbeat,
+    instances: i64,
+) -> Option<DateTime<Utc>> {
+    match instances {
+        ..=1 => own.taken_until.or(stored),
+        _ => stored,
+    }
 }
 
 /// What all instances know together.

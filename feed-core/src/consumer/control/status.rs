@@ -44,8 +44,10 @@ pub struct Status {
     pub last_contact: Option<DateTime<Utc>>,
     /// The error of the last round; `null` if it succeeded.
     pub last_error: Option<String>,
-    /// Live instances that are not retired.
+    /// Live instances that are not retired. One is alive while it reports to the database, every three seconds.
     pub instances: i64,
+    /// Live instances that an operator has retired: they take nothing until their processes are restarted.
+    pub retired: i64,
 }
 
 /// A pause: no event is taken and none retried until an operator resumes the subscription.
@@ -75,9 +77,9 @@ impl Status {
 pub struct Lag {
     /// Events not yet taken.
     pub events: i64,
-    /// The age of the last event taken while newer ones exist: at least that of the oldest event
-    /// not yet taken; `null` before the first event. Without newer events: zero, or the time since
-    /// the feed last answered, or since the first instance started if it never has, if that is too long.
+    /// The age of the oldest event that is not taken, within the seconds between two reports of an instance; `null` before
+    /// the first answer of the feed. Without such events: zero, or the time since the feed last answered, or since
+    /// the first instance started if it never has, if that is too long.
     pub seconds: Option<i64>,
 }
 
@@ -102,7 +104,8 @@ pub(super) fn status_of(standing: Standing, feed: String) -> Status {
             seconds: match events {
                 // A feed that does not answer may have news.
                 0 => Some(heard.map(age).filter(is_long).unwrap_or(0)),
-                _ => standing.updated.map(age),
+                // An older version of an instance reports only the last event taken.
+                _ => standing.taken_until.or(standing.updated).map(age),
             },
         },
         parked: standing.parked,
@@ -115,5 +118,6 @@ pub(super) fn status_of(standing: Standing, feed: String) -> Status {
         last_contact: standing.last_contact,
         last_error: standing.last_error,
         instances: standing.instances,
+        retired: standing.retired,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -87,6 +87,26 @@ impl Leases {
         if last_contact.is_none() {
             self.look.notify_one();
         }
+    }
+
+    /// Records that a document shows events that are not taken, the oldest of which has that date.
+    pub(crate) fn fall_behind(&self, oldest: Option<DateTime<Utc>>) {
+        if let Some(oldest) = oldest {
+            self.heartbeat(|heartbeat| heartbeat.fall_behind(oldest));
+        }
+    }
+
+    /// Records that all events up to `sequence` are taken.
+    pub(crate) fn reach(&self, sequence: Sequence) {
+        self.heartbeat(|own| own.is_level = own.head_sequence.is_none_or(|head| sequence >= head));
+    }
+
+    /// Records that it is not known any more whether the feed has news.
+    pub(crate) fn lose_sight(&self) {
+        self.heartbeat(|own| {
+            own.is_level = false;
+            own.taken_until = own.taken_until.min(own.last_contact);
+        });
     }
 
     /// Returns the newest sequence that this instance has seen in the feed.

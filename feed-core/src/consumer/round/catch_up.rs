@@ -72,6 +72,9 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
         }
         follower.cursors.answered();
         follower.leases.heard(Some(end.sequence));
+        follower
+            .leases
+            .fall_behind(document.oldest_after(at.sequence));
         // A document may repeat events that were seen.
         let new = |arrival: &Arrival| arrival.event.sequence > Some(at.sequence);
         gathered.extend(arrivals.into_iter().filter(new));

@@ -120,8 +120,24 @@ pub(in crate::consumer) async fn look<B: Backend, E: Effect<B>>(
         () = interrupted(&follower.leases, leases, false, &follower.shutdown) => return Ok(Polled::Interrupted),
     };
     follower.fresh = head.fresh;
-    let cursor = head.new.and_then(|new| new.document.cursor);
-    follower.leases.heard(cursor.map(|cursor| cursor.sequence));
+    follower.leases.heard(None);
+    if let Some(NewHead { document, .. }) = head.new
+        && let Some(cursor) = &document.cursor
+    {
+        follower.leases.heartbeat(|own| {
+            match own.head_sequence {
+                // The decision of an operator that another instance has executed, or an answer of a cache.
+                Some(known) if cursor.sequence < known => own.forget_head(),
+                Some(known) if own.is_level => {
+                    if let Some(oldest) = document.oldest_after(known) {
+                        own.fall_behind(oldest);
+                    }
+                }
+                _ => {}
+            }
+            own.head_sequence = Some(cursor.sequence);
+        });
+    }
     Ok(Polled::Paused)
 }
 
@@ -144,6 +160,9 @@ async fn take_head<B: Backend, E: Effect<B>>(
         Mark::HeadBeyond.reached();
         return catch_up(follower).await;
     }
+    follower
+        .leases
+        .fall_behind(document.oldest_after(seen.sequence));
     let (had_tag, before) = (seen.etag.is_some(), seen.sequence);
     follower.cursors.head_at(end.sequence);
     let to = Position {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
+use chrono::{DateTime, Utc};
 use url::{Position, Url};
 
 use super::charset::decode;
@@ -236,6 +237,16 @@ impl Document {
         self.entries
             .iter()
             .find(|entry| entry.sequence == Some(sequence))
+    }
+
+    /// Returns when the oldest event after `sequence` was published.
+    pub(crate) fn oldest_after(&self, sequence: Sequence) -> Option<DateTime<Utc>> {
+        let new = |entry: &&FoundEntry| entry.sequence > Some(sequence);
+        self.entries
+            .iter()
+            .filter(new)
+            .map(|entry| entry.updated)
+            .min()
     }
 
     /// Returns the target of the first link with that relation and media type. Without one, a link

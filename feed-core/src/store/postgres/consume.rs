@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
 
 use super::session::OWN_PLANNER;
-use super::statements::{NOT_PAUSED, from_due};
+use super::statements::{NOT_STOPPED, from_due};
 use crate::database::timeout::{STATEMENT, Suspicion};
 use crate::store::consume::{
     Advanced, CHANNEL, Census, Claim, Heartbeat, Held, NativeConsume, Position,
@@ -47,12 +47,12 @@ impl NativeConsume for Postgres {
              ), alive AS (
                  INSERT INTO feed_instance
                      (subscription, instance, alive_until, last_contact, head_sequence, last_error, feed,
-                      version, started_at)
-                 SELECT $1, $2, now + term, $4, $5, $6, $7, $8, now FROM clock
+                      version, taken_until, started_at)
+                 SELECT $1, $2, now + term, $4, $5, $6, $7, $8, $9, now FROM clock
                  ON CONFLICT (subscription, instance) DO UPDATE
                  SET alive_until = EXCLUDED.alive_until, last_contact = EXCLUDED.last_contact,
                      head_sequence = EXCLUDED.head_sequence, last_error = EXCLUDED.last_error,
-                     feed = EXCLUDED.feed
+                     feed = EXCLUDED.feed, taken_until = EXCLUDED.taken_until
              ), renewed AS (
                  UPDATE feed_partition SET lease_until = now + term FROM clock
                  WHERE subscription = $1 AND lease_owner = $2
@@ -92,6 +92,7 @@ impl NativeConsume for Postgres {
         .bind(&heartbeat.last_error)
         .bind(&heartbeat.feed)
         .bind(&heartbeat.version)
+        .bind(heartbeat.taken_until)
         .fetch_one(pool)
         .await
     }
@@ -143,7 +144,7 @@ impl NativeConsume for Postgres {
                  WHERE subscription = $1 AND lease_owner = $2
                    AND NOT EXISTS (SELECT FROM feed_partition AS other
                                    WHERE other.subscription = $1 AND other.epoch <> $6)
-                   AND {not_paused}
+                   AND {not_stopped}
                  ORDER BY feed_partition.partition
                  FOR UPDATE OF feed_partition
              ), effect AS (
@@ -165,7 +166,7 @@ impl NativeConsume for Postgres {
                                   WHERE feed_undo.subscription = $1
                                     AND feed_undo.partition = feed_partition.partition),
                        effect.id",
-            not_paused = NOT_PAUSED
+            not_stopped = NOT_STOPPED
         ))
         .bind(s)
         .bind(me)

@@ -57,6 +57,7 @@ impl Operations for Postgres {
         "0014_expand_console",
         "0015_expand_pause",
         "0016_expand_undo",
+        "0017_expand_taken",
     };
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {

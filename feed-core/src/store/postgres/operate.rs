@@ -72,7 +72,7 @@ impl NativeOperate for Postgres {
                  SELECT partition, sequence FROM feed_partition
                  WHERE subscription = $1 ORDER BY partition FOR UPDATE
              ), unknown AS (
-                 UPDATE feed_instance SET head_sequence = NULL WHERE subscription = $1
+                 UPDATE feed_instance SET head_sequence = NULL, taken_until = NULL WHERE subscription = $1
              )
              UPDATE feed_partition
              SET epoch = $3, sequence = $4, anchor = $5, updated = $6, etag = NULL,

@@ -10,7 +10,7 @@ use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
 use super::connect::begin;
 use super::dialect::{NOW, instant, now_plus};
-use super::statements::{NOT_PAUSED, from_due};
+use super::statements::{NOT_STOPPED, from_due};
 use crate::database::timeout::Suspicion;
 use crate::store::consume::{Advanced, Census, Claim, Heartbeat, Held, NativeConsume, Position};
 use crate::store::sql::sql;
@@ -61,12 +61,12 @@ impl NativeConsume for Sqlite {
             "INSERT -- lease::alive
              INTO feed_instance
                  (subscription, instance, alive_until, last_contact, head_sequence, last_error, feed,
-                  version, started_at)
-             VALUES ($1, $2, {until}, $4, $5, $6, $7, $8, {NOW})
+                  version, taken_until, started_at)
+             VALUES ($1, $2, {until}, $4, $5, $6, $7, $8, $9, {NOW})
              ON CONFLICT (subscription, instance) DO UPDATE
              SET alive_until = excluded.alive_until, last_contact = excluded.last_contact,
                  head_sequence = excluded.head_sequence, last_error = excluded.last_error,
-                 feed = excluded.feed",
+                 feed = excluded.feed, taken_until = excluded.taken_until",
             until = now_plus("$3")
         ))
         .bind(s)
@@ -77,6 +77,7 @@ impl NativeConsume for Sqlite {
         .bind(&heartbeat.last_error)
         .bind(&heartbeat.feed)
         .bind(&heartbeat.version)
+        .bind(heartbeat.taken_until.map(instant))
         .execute(&mut *tx)
         .await?;
         sqlx::query(sql!(
@@ -188,7 +189,7 @@ impl NativeConsume for Sqlite {
                )
                AND NOT EXISTS (SELECT 1 FROM feed_partition AS other
                                WHERE other.subscription = $1 AND other.epoch <> $4)
-               AND {not_paused}
+               AND {not_stopped}
              RETURNING partition,
                        EXISTS (SELECT 1 FROM feed_parked
                                WHERE feed_parked.subscription = $1
@@ -196,7 +197,7 @@ impl NativeConsume for Sqlite {
                        OR EXISTS (SELECT 1 FROM feed_undo
                                    WHERE feed_undo.subscription = $1
                                      AND feed_undo.partition = feed_partition.partition)",
-            not_paused = NOT_PAUSED
+            not_stopped = NOT_STOPPED
         ))
         .bind(s)
         .bind(me)

@@ -53,6 +53,7 @@ impl Operations for Sqlite {
         "0009_expand_console",
         "0010_expand_pause",
         "0011_expand_undo",
+        "0012_expand_taken",
     };
 
     async fn migration_tables(pool: &SqlitePool, _: Option<&str>) -> sqlx::Result<Vec<String>> {

@@ -59,7 +59,7 @@ impl NativeOperate for Sqlite {
     ) -> sqlx::Result<u64> {
         sqlx::query(
             "UPDATE -- subscription::unknown_head
-             feed_instance SET head_sequence = NULL WHERE subscription = $1",
+             feed_instance SET head_sequence = NULL, taken_until = NULL WHERE subscription = $1",
         )
         .bind(s)
         .execute(&mut **tx)

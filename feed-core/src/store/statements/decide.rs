@@ -11,8 +11,8 @@ use crate::store::sql::sql;
 
 /// The columns of a decision, and where they are.
 const DECIDED: &str = "made.position, made.decision, made.reason, made.decided_by, made.decided_at, made.done_at,
-    made.outcome, undo.decided_by AS undone_by, undo.decided_at AS undone_at,
-    (made.done_at IS NULL OR EXISTS (SELECT 1 FROM feed_undo WHERE feed_undo.decision = made.position))
+    CASE WHEN made.done_at IS NOT NULL THEN made.outcome END AS outcome, undo.decided_by AS undone_by, undo.decided_at AS undone_at,
+    (made.outcome IS NULL OR EXISTS (SELECT 1 FROM feed_undo WHERE feed_undo.decision = made.position))
         AS can_be_undone,
     (SELECT count(*) FROM feed_parked
      WHERE feed_parked.decision = made.position AND made.decision LIKE 'retry %') AS still_parked
@@ -104,6 +104,33 @@ impl Decide for Db {
         .bind(s)
         .fetch_optional(pool)
         .await
+    }
+
+    async fn begin_decision(
+        tx: &mut Transaction<'_>,
+        position: i64,
+        outcome: &str,
+    ) -> sqlx::Result<bool> {
+        let begun = sqlx::query(
+            "UPDATE -- decision::begin
+             feed_decision SET outcome = $2 WHERE position = $1 AND done_at IS NULL",
+        );
+        let begun = begun.bind(position).bind(outcome).execute(&mut **tx);
+        Ok(begun.await?.rows_affected() == 1)
+    }
+
+    async fn withdraw_decision(
+        tx: &mut Transaction<'_>,
+        position: i64,
+        outcome: &str,
+    ) -> sqlx::Result<bool> {
+        let withdrawn = sqlx::query(sql!(
+            "UPDATE -- decision::withdraw
+             feed_decision SET done_at = {NOW}, outcome = $2
+             WHERE position = $1 AND outcome IS NULL"
+        ));
+        let withdrawn = withdrawn.bind(position).bind(outcome).execute(&mut **tx);
+        Ok(withdrawn.await?.rows_affected() == 1)
     }
 
     async fn close_decision(

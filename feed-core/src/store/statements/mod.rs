@@ -18,7 +18,7 @@ mod publish;
 mod transfer;
 
 #[cfg(feature = "consume")]
-pub(super) use consume::{NOT_PAUSED, from_due};
+pub(super) use consume::{NOT_STOPPED, from_due};
 
 use super::dialect::{Db, HAS_UNNUMBERED, IS_STANDBY, JSON_OBJECT, Row};
 #[cfg(feature = "consume")]

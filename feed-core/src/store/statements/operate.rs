@@ -2,7 +2,8 @@
 
 use sqlx::{FromRow, Row as _};
 
-use super::{Db, FOR_UPDATE, NOW, Pool, Row, Transaction, from_row, is_in, list};
+use super::consume::taken_until;
+use super::{Db, FOR_UPDATE, NOW, Pool, Row, Transaction, from_row, is_in, list, now_plus};
 use crate::event::Sequence;
 use crate::store::consume::Standing;
 use crate::store::operate::{
@@ -31,7 +32,7 @@ impl Operate for Db {
     async fn standing(pool: &Pool, s: &str) -> sqlx::Result<Standing> {
         sqlx::query_as(sql!(
             "SELECT -- subscription::standing
-             lowest.epoch, COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head,
+             lowest.epoch, COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head, taken_until,
                     last_contact, started,
                     (SELECT last_error FROM feed_instance
                      WHERE subscription = $1 AND last_error IS NOT NULL
@@ -40,7 +41,7 @@ impl Operate for Db {
                     (SELECT feed FROM feed_instance
                      WHERE subscription = $1 AND feed IS NOT NULL
                      ORDER BY alive_until DESC LIMIT 1) AS feed,
-                    instances,
+                    instances, retired,
                     (SELECT count(*) FROM feed_parked
                      WHERE subscription = $1 AND reason IS NOT NULL) AS parked,
                     (SELECT count(*) FROM feed_parked
@@ -53,13 +54,15 @@ impl Operate for Db {
                     (SELECT COALESCE(max(sequence), 0) FROM feed_partition
                      WHERE subscription = $1) AS furthest,
                     {NOW} AS now
-             FROM (SELECT max(head_sequence) AS head, max(last_contact) AS last_contact,
+             FROM (SELECT max(head_sequence) AS head, {taken_until}, max(last_contact) AS last_contact,
                           min(started_at) AS started,
-                          count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL) AS instances
+                          count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL) AS instances,
+                          count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NOT NULL) AS retired
                    FROM feed_instance WHERE subscription = $1) AS known
              LEFT JOIN feed_subscription ON name = $1
              LEFT JOIN (SELECT epoch, sequence, updated FROM feed_partition
-                        WHERE subscription = $1 ORDER BY sequence LIMIT 1) AS lowest ON TRUE"
+                        WHERE subscription = $1 ORDER BY sequence LIMIT 1) AS lowest ON TRUE",
+            taken_until = taken_until()
         ))
         .bind(s)
         .fetch_one(pool)
@@ -267,9 +270,10 @@ impl Operate for Db {
              FROM feed_instance
              LEFT JOIN feed_partition
                ON feed_partition.subscription = $1 AND lease_owner = instance AND lease_until > {NOW}
-             WHERE feed_instance.subscription = $1
+             WHERE feed_instance.subscription = $1 AND alive_until >= {an_hour_ago}
              GROUP BY feed_instance.subscription, instance
-             ORDER BY alive DESC, started_at, instance LIMIT $2"
+             ORDER BY alive DESC, started_at, instance LIMIT $2",
+            an_hour_ago = now_plus("-3600")
         ))
         .bind(s)
         .bind(limit)
@@ -320,37 +324,79 @@ impl Operate for Db {
         Ok(())
     }
 
-    async fn forget(tx: &mut Transaction<'_>, s: &str, from: Sequence) -> sqlx::Result<u64> {
-        const FROM: &str = "subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)";
-        let [claims, parked, passed_over] = [
-            sql!("DELETE -- replay::claims\nFROM feed_claim WHERE {FROM}"),
-            sql!("DELETE -- replay::parked\nFROM feed_parked WHERE {FROM}"),
-            sql!(
-                "DELETE -- replay::passed_over\nFROM feed_skip WHERE skipped_by IS NULL AND {FROM}"
+    async fn repeated(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        from: Sequence,
+        after: &str,
+        limit: i64,
+    ) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(sql!(
+            "SELECT -- replay::repeated
+             event_id FROM ({claims} UNION {parked} UNION {passed_over}) AS repeated
+             ORDER BY event_id LIMIT $4",
+            claims = repeated_in(
+                "feed_claim",
+                "AND NOT EXISTS (SELECT 1 FROM feed_skip
+                                 WHERE feed_skip.subscription = $1 AND feed_skip.event_id = feed_claim.event_id
+                                   AND skipped_by IS NOT NULL)"
             ),
-        ]
-        .map(|sql| sqlx::query(sql).bind(s).bind(from));
-        let claims = claims.execute(&mut **tx).await?;
-        parked.execute(&mut **tx).await?;
-        passed_over.execute(&mut **tx).await?;
-        Ok(claims.rows_affected())
+            parked = repeated_in("feed_parked", ""),
+            passed_over = repeated_in("feed_skip", "AND skipped_by IS NULL")
+        ))
+        .bind(s)
+        .bind(after)
+        .bind(from)
+        .bind(limit)
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn forget(tx: &mut Transaction<'_>, s: &str, ids: &[&str]) -> sqlx::Result<()> {
+        fn those() -> String {
+            format!("subscription = $1 AND event_id {}", is_in("$2"))
+        }
+        for sql in [
+            sql!(
+                "DELETE -- replay::claims\nFROM feed_claim WHERE {}",
+                those()
+            ),
+            sql!(
+                "DELETE -- replay::parked\nFROM feed_parked WHERE {}",
+                those()
+            ),
+            sql!(
+                "DELETE -- replay::passed_over\nFROM feed_skip WHERE {}",
+                those()
+            ),
+        ] {
+            sqlx::query(sql)
+                .bind(s)
+                .bind(list(ids))
+                .execute(&mut **tx)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn decided(
         pool: &Pool,
         s: &str,
+        replay: Option<Sequence>,
         after: &str,
         limit: i64,
     ) -> sqlx::Result<Vec<(String, Option<Sequence>, String)>> {
         sqlx::query_as(
-            "SELECT -- claim::to_claim
+            "SELECT -- claim::decided
              event_id, sequence, subject FROM (
                  SELECT * FROM (SELECT event_id, sequence, subject FROM feed_skip
                                 WHERE subscription = $1 AND event_id > $2
+                                  AND (CAST($4 AS BIGINT) IS NULL
+                                       OR skipped_by IS NOT NULL AND ($4 <= 1 OR sequence >= $4))
                                 ORDER BY event_id LIMIT $3) AS skipped
                  UNION ALL
                  SELECT * FROM (SELECT event_id, sequence, subject FROM feed_parked
-                                WHERE subscription = $1 AND event_id > $2
+                                WHERE subscription = $1 AND event_id > $2 AND CAST($4 AS BIGINT) IS NULL
                                 ORDER BY event_id LIMIT $3) AS parked
              ) AS decided
              ORDER BY event_id LIMIT $3",
@@ -358,26 +404,9 @@ impl Operate for Db {
         .bind(s)
         .bind(after)
         .bind(limit)
+        .bind(replay)
         .fetch_all(pool)
         .await
-    }
-
-    async fn claim_decided(tx: &mut Transaction<'_>, s: &str, from: Sequence) -> sqlx::Result<()> {
-        sqlx::query(
-            "INSERT -- claim::decided
-             INTO feed_claim (subscription, event_id, sequence, subject)
-             SELECT subscription, event_id, sequence, subject FROM feed_skip
-             WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)
-             UNION ALL
-             SELECT subscription, event_id, sequence, subject FROM feed_parked
-             WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(s)
-        .bind(from)
-        .execute(&mut **tx)
-        .await?;
-        Ok(())
     }
 
     async fn without_effect(pool: &Pool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
@@ -418,8 +447,18 @@ impl Operate for Db {
     }
 }
 
+/// Returns the query for the events in a table that a replay from `$3` repeats, and that also meet a condition.
+fn repeated_in(table: &str, also: &str) -> String {
+    format!(
+        "SELECT * FROM (SELECT event_id FROM {table}
+                        WHERE subscription = $1 AND event_id > $2
+                          AND (CAST($3 AS BIGINT) <= 1 OR sequence >= $3) {also}
+                        ORDER BY event_id LIMIT $4) AS {table}"
+    )
+}
+
 from_row! {
-    Standing: epoch, sequence, updated, head, last_contact, started, last_error, instances, feed, parked,
+    Standing: epoch, sequence, updated, head, taken_until, last_contact, started, last_error, instances, retired, feed, parked,
         waiting, skipped, halted, paused_at, paused_by, paused_because, begins, decision, furthest, now
 }
 

@@ -40,6 +40,17 @@ pub enum Again {
     Doubles(&'static str),
 }
 
+impl Again {
+    /// Returns what comes of a resume from the start: no claim is removed of a feed without sequences, so nothing is
+    /// applied again.
+    pub(in crate::subscription) fn resumed_at_start(self, status: &Status) -> Self {
+        match status.epoch {
+            None => Self::Harmless,
+            Some(_) => self,
+        }
+    }
+}
+
 /// Returns whether a pause can be ended: one who resumes a halted subscription has to say from where.
 pub(in crate::subscription) async fn check_pause<B: Backend>(
     handle: &Handle<B>,
@@ -57,12 +68,15 @@ pub(in crate::subscription) async fn check<B: Backend>(
     decision: Decision,
     again: Again,
 ) -> sqlx::Result<Result<Status, Refused>> {
-    if let (Decision::Replay(_) | Decision::Resume(ResumeFrom::Start), Again::Doubles(why)) =
-        (decision, again)
-    {
+    let status = handle.status().await?;
+    let again = match decision {
+        Decision::Replay(_) => again,
+        Decision::Resume(ResumeFrom::Start) => again.resumed_at_start(&status),
+        Decision::Resume(_) => Again::Harmless,
+    };
+    if let Again::Doubles(why) = again {
         return Ok(Err(Refused::Doubles(why)));
     }
-    let status = handle.status().await?;
     // A subscription without events may be moved to the newest event.
     let new = status.epoch.is_none() && status.sequence == 0;
     Ok(match decision {

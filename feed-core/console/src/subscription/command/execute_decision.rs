@@ -1,4 +1,4 @@
-//! Records decisions that an instance executes, and watches until it has. If no instance is alive,
+//! Records decisions that an instance executes, and watches until it has. If no instance reports,
 //! this process runs one until then.
 
 use std::time::Duration;
@@ -15,6 +15,7 @@ use feed_core::Sequence;
 use feed_core::consumer::{
     Consumer, Decided, Decision, Effect, Handle, ResumeFrom, Status, Subscription,
 };
+use feed_core::http::with_causes;
 use feed_core::{Backend, DatabaseError};
 
 /// The pause between two checks.
@@ -64,7 +65,7 @@ impl<B: Backend, E: Effect<B>> Spare<B, E> {
         let Some((database, subscription, effect)) = self.parts.take() else {
             return Ok(());
         };
-        eprintln!("No instance is running: this command does it itself.");
+        eprintln!("No instance reports to the database: this command does it itself.");
         let stop = CancellationToken::new();
         let consumer = Consumer::open(database, subscription, effect, stop.clone()).await?;
         self.running = Some((tokio::spawn(consumer.run()), stop));
@@ -141,7 +142,18 @@ async fn watch<B: Backend, E: Effect<B>>(
     };
     drop(progress);
     spare.stop().await;
-    watched
+    watched.map_err(recorded)
+}
+
+/// Adds to an error of the database that the decision is recorded.
+fn recorded(error: CommandError) -> CommandError {
+    match error {
+        CommandError::Database(_) | CommandError::Open(_) => CommandError::NotCarriedOut(format!(
+            "{}; the decision is recorded, and an instance executes it when the database works: `decisions` says when",
+            with_causes(&error)
+        )),
+        other => other,
+    }
 }
 
 async fn look<B: Backend, E: Effect<B>>(
@@ -200,4 +212,20 @@ async fn decided<B: Backend>(handle: &Handle<B>, position: i64) -> sqlx::Result<
     Ok(recent
         .into_iter()
         .find(|decided| decided.position == position))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_while_it_watches_says_that_the_decision_is_recorded() {
+        let failed = CommandError::Database(sqlx::Error::PoolTimedOut);
+        let said = recorded(failed).to_string();
+        assert!(
+            said.starts_with("the database failed: pool timed out")
+                && said.contains("the decision is recorded"),
+            "{said}"
+        );
+    }
 }

@@ -17,7 +17,7 @@ pub enum Command {
     /// Begin with it when something seems stuck: it shows what is halted or parked, how far the
     /// service is behind, and when the feed last answered. The exit code is 0 if all is well and 1
     /// if the subscription is halted or paused, events are parked, the last poll failed, the feed does not
-    /// answer, or no instance runs, so that scripts can check it.
+    /// answer, no instance takes events, or they wait and it does not catch up, so that scripts can check it.
     #[command(after_help = "Example: status --json")]
     Status {
         /// Print the JSON that `GET /status` answers

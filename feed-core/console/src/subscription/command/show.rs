@@ -41,9 +41,10 @@ impl StatusDocument {
             reconciliation.differences.truncate(NAMED);
         }
         let status = handle.status().await?;
+        let pace = handle.pace(&status);
         Ok(Self {
-            pace: handle.pace(&status),
-            concerns: Standing::of(&status, reconciliation.as_ref()).concerns(),
+            concerns: Standing::of(&status, pace.as_ref(), reconciliation.as_ref()).concerns(),
+            pace,
             status,
             reconciliation,
         })
@@ -86,7 +87,7 @@ fn advice(concern: &Concern, status: &Status) -> String {
             format!("{events} {is} parked: `parked` says why.\n")
         }
         Kind::Unattended => {
-            format!("{said}: no event is taken, and what is new in the feed is not known.\n")
+            format!("{said}.\nNo event is taken, and what is new in the feed is not known.\n")
         }
         Kind::Silent => format!("{said}: what is new there is not known.\n"),
         Kind::Paused => match &status.paused {
@@ -99,7 +100,7 @@ fn advice(concern: &Concern, status: &Status) -> String {
             None => format!("{said}.\n"),
         },
         Kind::Differing => format!("{said}: `reconcile` names them.\n"),
-        Kind::Failing | Kind::Other => format!("{said}.\n"),
+        Kind::Behind | Kind::Failing | Kind::Other => format!("{said}.\n"),
     }
 }
 
@@ -108,7 +109,10 @@ fn text(document: &StatusDocument) -> String {
     let concerns = document.concerns.iter();
     let mut text: String = concerns.map(|concern| advice(concern, status)).collect();
     if text.is_empty() {
-        text += "Nothing is stuck.\n";
+        text += match document.pace.is_none() && status.lag.events > 0 {
+            true => "Nothing is parked; `status --pace` says whether it catches up.\n",
+            false => "Nothing is stuck.\n",
+        };
     }
     if let Some(decision) = &status.decision {
         text += &format!("Decided, and not carried out yet: {decision}.\n");

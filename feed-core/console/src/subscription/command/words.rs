@@ -77,7 +77,11 @@ pub(in crate::subscription) fn outcome_name(outcome: Outcome) -> &'static str {
 
 /// Says what has come of a decision.
 pub(in crate::subscription) fn outcome_of(decided: &Decided) -> String {
-    let outcome = decided.outcome.as_deref().unwrap_or("not carried out yet");
+    let outcome = match &decided.outcome {
+        Some(outcome) => outcome,
+        None if decided.can_be_undone => "not carried out yet",
+        None => "under way",
+    };
     match decided.still_parked {
         0 => outcome.to_owned(),
         parked => format!("{outcome}; {parked} still parked"),

@@ -222,6 +222,7 @@ mod tests {
             last_contact: None,
             last_error: None,
             instances: 1,
+            retired: 0,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::subscription::Again;
 use crate::subscription::command::StatusDocument;
 use crate::subscription::command::summary;
 use crate::subscription::command::words::{MOST, behind, counted, grouped, sentence};
+use crate::subscription::concern::Kind;
 use crate::subscription::pace::words;
 use feed_chassis::html::instant;
 use feed_core::Backend;
@@ -94,9 +95,16 @@ impl Page {
                         @if status.instances == 0 { " It is carried out when an instance runs." }
                     }
                 } @else if let Some(reason) = &status.halted {
-                    (stuck::halted(base, reason, self.again))
+                    (stuck::halted(base, reason, self.again.resumed_at_start(status)))
                 }
                 @if let Some(paused) = &status.paused { (instances::paused(base, paused)) }
+                @for concern in &self.document.concerns {
+                    @if concern.kind == Kind::Unattended {
+                        p.notice.bad role="alert" {
+                            strong { (sentence(&concern.text)) ": " } @if let Some(why) = &concern.why { (why) }
+                        }
+                    }
+                }
                 @if let Some(error) = &status.last_error {
                     p.notice.bad role="alert" { strong { "The last poll failed: " } (error) }
                 }

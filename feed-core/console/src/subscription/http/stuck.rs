@@ -26,7 +26,7 @@ const WAYS: [(&str, &str, &str); 3] = [
 /// Waiting events that are shown at once.
 const WAITING: usize = 5;
 
-/// Renders why it is halted, and how to resume.
+/// Renders why it is halted, and how to resume; `again` is what comes of a resume from the start.
 pub(super) fn halted(base: &BaseUrl, reason: &str, again: Again) -> Markup {
     html! {
         section.notice.bad role="alert" aria-label="Halted" {

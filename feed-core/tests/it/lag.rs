@@ -1,0 +1,184 @@
+//! What is said of the lag: how old the oldest event is that is not taken, also after a quiet time.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use feed_core::consumer::{Decision, Handle, ResumeFrom, Status};
+use feed_core::http::metrics::{Measured, Value};
+use feed_core::{Batch, Consumer, Database, Effect, EffectError, Subscription};
+use harness::{FreshDatabase, on_both_databases};
+use sqlx::{Sqlite, Transaction};
+use tower::ServiceExt;
+
+use crate::support::{Publisher, Recorder, Testable, consumer, consumer_database, serve, until};
+
+on_both_databases! {
+    the_lag_is_the_age_of_the_oldest_event_that_is_not_taken
+    a_paused_subscription_says_how_old_its_news_is
+    a_paused_instance_forgets_the_head_of_a_feed_that_was_replaced
+}
+
+/// Takes no event while it is set.
+#[derive(Debug)]
+struct Busy(Arc<AtomicBool>);
+
+impl<B: Testable> Effect<B> for Busy {
+    async fn apply(&self, _: &mut Transaction<'_, B>, _: &Batch<'_>) -> Result<(), EffectError> {
+        match self.0.load(Ordering::Relaxed) {
+            true => Err(EffectError::Later {
+                reason: "it is busy".to_owned(),
+                after: None,
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// More than a test takes, and less than the quiet time before.
+const YOUNG: i64 = 60;
+
+struct Scene<B: Testable> {
+    publisher: Publisher<Sqlite>,
+    _source: FreshDatabase,
+    database: Database<B>,
+    feed: String,
+    /// Without a consumer in its process.
+    operator: Handle<B>,
+}
+
+impl<B: Testable> Scene<B> {
+    async fn new(url: &str) -> Self {
+        let source = FreshDatabase::sqlite();
+        let publisher = Publisher::<Sqlite>::open(source.url()).await;
+        let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+        let database = consumer_database::<B>(url).await;
+        let subscription = Subscription::new("order", feed.parse().unwrap());
+        let operator = Handle::open(database.clone(), subscription).await.unwrap();
+        Self {
+            publisher,
+            _source: source,
+            database,
+            feed,
+            operator,
+        }
+    }
+
+    /// A consumer that has taken three events, long ago.
+    async fn after_a_quiet_time<E: Effect<B>>(&self, effect: E) -> Consumer<B, E> {
+        let mut consumer = consumer(&self.database, &self.feed, effect).await;
+        self.publisher.publish(3).await;
+        consumer.poll_once().await.unwrap();
+        let long_ago = "UPDATE feed_partition SET updated = '2026-01-01T00:00:00.000Z'";
+        B::run(&self.database, long_ago).await;
+        consumer
+    }
+
+    async fn status(&self) -> Status {
+        self.operator.status().await.unwrap()
+    }
+}
+
+async fn the_lag_is_the_age_of_the_oldest_event_that_is_not_taken<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    let busy = Arc::new(AtomicBool::new(false));
+    let consumer = scene.after_a_quiet_time(Busy(Arc::clone(&busy))).await;
+    let handle = consumer.handle();
+    busy.store(true, Ordering::Relaxed);
+    let running = tokio::spawn(consumer.run());
+    scene.publisher.publish(2).await;
+    let of = async |handle: &Handle<B>| handle.status().await.unwrap().lag;
+    until("the news is stored", async || {
+        of(&scene.operator).await.events == 2
+    })
+    .await;
+    for handle in [&scene.operator, &handle] {
+        let lag = of(handle).await;
+        assert!(lag.seconds.is_some_and(|age| age < YOUNG), "{lag:?}");
+    }
+    until("it grows", async || {
+        of(&scene.operator).await.seconds > Some(2)
+    })
+    .await;
+    // Nothing has read the metrics before.
+    let measured = handle.measure().await;
+    let lag = measured
+        .iter()
+        .find(|it| it.name == "subscription_lag_seconds")
+        .map(|it| &it.value);
+    let young = matches!(lag, Some(Value::Gauge(age)) if (1.0..YOUNG as f64).contains(age));
+    assert!(young, "{lag:?}");
+    busy.store(false, Ordering::Relaxed);
+    until("all is taken", async || {
+        of(&scene.operator).await.events == 0
+    })
+    .await;
+    assert_eq!(of(&handle).await.seconds, Some(0));
+    running.abort();
+}
+
+async fn a_paused_subscription_says_how_old_its_news_is<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    let consumer = scene.after_a_quiet_time(Recorder::default()).await;
+    let handle = consumer.handle();
+    let running = tokio::spawn(consumer.run());
+    until("it has reported", async || {
+        scene.status().await.last_contact.is_some()
+    })
+    .await;
+    scene.operator.pause("a test", "eve").await.unwrap();
+    scene.publisher.publish(2).await;
+    until("the news is seen", async || {
+        handle.poll_now();
+        scene.status().await.lag.events == 2
+    })
+    .await;
+    let lag = scene.status().await.lag;
+    assert!(lag.seconds.is_some_and(|age| age < YOUNG), "{lag:?}");
+    running.abort();
+}
+
+/// By the instance that has not executed the decision about it.
+async fn a_paused_instance_forgets_the_head_of_a_feed_that_was_replaced<B: Testable>(url: &str) {
+    let (long, short) = (FreshDatabase::sqlite(), FreshDatabase::sqlite());
+    let before = Publisher::<Sqlite>::open(long.url()).await;
+    before.publish(30).await;
+    let after = Publisher::<Sqlite>::open(short.url()).await;
+    after.publish(5).await;
+    let served = Arc::new(Mutex::new(before.feed.router()));
+    let now = Arc::clone(&served);
+    let router = Router::new().fallback(async move |request: axum::extract::Request| {
+        let router = now.lock().unwrap().clone();
+        router.oneshot(request).await
+    });
+    let feed = format!("{}/feed", serve(router).await);
+    let database = consumer_database::<B>(url).await;
+    let mut both = Vec::new();
+    for _ in 0..2 {
+        let mut one = consumer(&database, &feed, Recorder::default()).await;
+        let _ = one.poll_once().await.unwrap();
+        both.push(one);
+    }
+    let [mut one, mut other] = <[_; 2]>::try_from(both).unwrap();
+    until("the other knows the feed", async || {
+        let _ = other.poll_once().await.unwrap();
+        other.handle().status().await.unwrap().head == 30
+    })
+    .await;
+    B::run(
+        &database,
+        "UPDATE feed_subscription SET halted = 'for a test'",
+    )
+    .await;
+    *served.lock().unwrap() = after.feed.router();
+    let start = Decision::Resume(ResumeFrom::Start);
+    one.handle().decide(start, "eve").await.unwrap();
+    until("it is executed", async || {
+        let _ = one.poll_once().await.unwrap();
+        one.handle().status().await.unwrap().decision.is_none()
+    })
+    .await;
+    other.handle().pause("a test", "eve").await.unwrap();
+    let _ = other.poll_once().await.unwrap();
+    assert_eq!(other.handle().status().await.unwrap().head, 5);
+}
