@@ -26,7 +26,7 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Returns what [`Consume::advance`] makes of it.
+    /// Returns what [`NativeConsume::advance`] makes of it.
     pub(crate) fn moved_to(&self, to: &Self) -> Self {
         Self {
             anchor: to.anchor.as_ref().or(self.anchor.as_ref()).cloned(),

@@ -39,7 +39,7 @@ impl Table {
 /// A service's migrations: number, name, SQL.
 pub type Migrations = &'static [(i64, &'static str, &'static str)];
 
-/// The [`Migrations`](crate::transfer::Migrations) of the calling crate, by the names of their files in a folder
+/// The [`Migrations`] of the calling crate, by the names of their files in a folder
 /// below `migrations`: `migrations! { "sqlite": "0001_sale", "0002_expand_colour" }`.
 #[macro_export]
 macro_rules! migrations {
