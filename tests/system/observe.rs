@@ -137,11 +137,12 @@ async fn a_feed_that_is_down_is_reported(backend: Backend) {
 
     // An hour later, in a process that has just started.
     assert_eq!(system.invoice.stop().await, Some(0));
-    let ago = match is_postgres(system.invoice.database.url()) {
-        true => "last_contact - interval '1 hour'",
-        false => "strftime('%Y-%m-%dT%H:%M:%fZ', last_contact, '-1 hour')",
+    let ago = |column| match is_postgres(system.invoice.database.url()) {
+        true => format!("{column} = {column} - interval '1 hour'"),
+        false => format!("{column} = strftime('%Y-%m-%dT%H:%M:%fZ', {column}, '-1 hour')"),
     };
-    let sql = format!("UPDATE feed_instance SET last_contact = {ago}");
+    let [contact, taken] = ["last_contact", "taken_until"].map(ago);
+    let sql = format!("UPDATE feed_instance SET {contact}, {taken}");
     system.invoice.database.execute(&sql).await;
     system.invoice.start().await;
     becomes(&system.invoice, "subscription_lag_seconds", |lag| {

@@ -94,8 +94,6 @@ async fn a_wrong_setting_is_named_with_its_value_and_what_to_do() {
         ("invoice", "POLL_INTERVAL", "719h", "1h at most"),
         ("invoice", "POLL_INTERVAL", "9999h", "too long"),
         ("invoice", "POLL_INTERVAL", "5M", "5m is five minutes"),
-        ("order", "INSTANCE", "", "a value is required"),
-        ("shop", "INSTANCE", "", "a value is required"),
         // A secret in place of the file that has it.
         (
             "order",

@@ -122,10 +122,11 @@ fn with_examples(command: Command, before: &str) -> Command {
 }
 
 /// Hides the value of a variable in the help, since it may be a password. An empty variable is none: `${NAME:-}` in a file
-/// for Compose makes one of a variable that is not set.
+/// for Compose makes one of a variable that is not set. But no default may take its place, such as that of a database.
 fn with_variable(argument: Arg) -> Arg {
     let variable = argument.get_env().and_then(std::env::var_os);
-    match variable.is_some_and(|value| value.is_empty()) {
+    let is_optional = argument.get_default_values().is_empty();
+    match is_optional && variable.is_some_and(|value| value.is_empty()) {
         true => argument.env(None::<&'static str>),
         false => argument.hide_env_values(true),
     }
