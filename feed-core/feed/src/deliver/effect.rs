@@ -4,7 +4,7 @@ use std::error::Error;
 
 use feed_console::StartError;
 use feed_core::dialect::Answer;
-use feed_core::{Backend, Batch, Database, Effect, EffectError, Received};
+use feed_core::{Backend, Batch, Database, DatabaseError, Effect, EffectError, Received};
 use sqlx::{AssertSqlSafe, Executor, Postgres, Row, SqlSafeStr, Sqlite, Transaction};
 
 use super::script::{Script, Statement};
@@ -46,7 +46,12 @@ impl Delivering {
             let own = statement.check(B::is_parameter);
             own.map_err(|error| refused("the SQL", error.into()))?;
             let prepared = B::prepare(database, statement).await;
-            prepared.map_err(|error| refused(&statement.place, error.into()))?;
+            prepared.map_err(|error| match DatabaseError::from(error) {
+                // The server has gone away, and will come back.
+                error if error.may_pass() => error.into(),
+                DatabaseError::Prepare(error) => refused(&statement.place, error.into()),
+                error => error.into(),
+            })?;
         }
         Ok(())
     }
