@@ -47,6 +47,17 @@ struct Feed {
 }
 
 impl Feed {
+    fn new(kind: Kind, newest: u32) -> Self {
+        Self {
+            kind,
+            newest,
+            pinned: None,
+            edited: 0,
+            away: None,
+        }
+    }
+
+    /// The document that a reader asks for first.
     fn first(self, numbers: RangeInclusive<u32>) -> Atom {
         let edited = (1..=self.edited).map(|number| {
             let entry = Entry::foreign(number);
@@ -123,13 +134,7 @@ fn sorted(mut ids: Vec<String>) -> Vec<String> {
 async fn several_instances_take_each_entry_of_many_pages_once<B: Recording>(url: &str) {
     for count in [2, 4] {
         let fake = Fake::start().await;
-        let mut feed = Feed {
-            kind: Kind::Paged(PAGE),
-            newest: 50,
-            pinned: None,
-            edited: 0,
-            away: None,
-        };
+        let mut feed = Feed::new(Kind::Paged(PAGE), 50);
         feed.serve(&fake);
         let name = format!("of {count}");
         let mut seen = Vec::new();
@@ -185,13 +190,7 @@ async fn hand_over(url: &str, name: &str, kept: &HashSet<i64>) {
 /// An instance that is killed, and one that has taken its share and then takes over the rest.
 async fn a_survivor_takes_what_the_others_left<B: Recording>(url: &str) {
     let fake = Fake::start().await;
-    let mut feed = Feed {
-        kind: Kind::Paged(PAGE),
-        newest: 10,
-        pinned: None,
-        edited: 0,
-        away: None,
-    };
+    let mut feed = Feed::new(Kind::Paged(PAGE), 10);
     feed.serve(&fake);
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.drain().await;
@@ -217,11 +216,8 @@ async fn partitions_that_change_hands_lose_nothing<B: Recording>(url: &str) {
         ];
         let kind = kinds[seed as usize % 4];
         let mut feed = Feed {
-            kind,
-            newest: 20,
             pinned: rng.bool().then_some(4),
-            edited: 0,
-            away: None,
+            ..Feed::new(kind, 20)
         };
         let name = format!("seed {seed}: {kind:?}, {:?}", feed.pinned);
         let fake = Fake::start().await;
@@ -266,13 +262,7 @@ async fn a_window_that_moved_past_some_partitions_halts<B: Recording>(url: &str)
     let (mut halts, mut complete) = (0, 0);
     for seed in 0..12 {
         let mut rng = Rng::with_seed(seed);
-        let mut feed = Feed {
-            kind: Kind::Alone,
-            newest: 10,
-            pinned: None,
-            edited: 0,
-            away: None,
-        };
+        let mut feed = Feed::new(Kind::Alone, 10);
         let name = format!("seed {seed}");
         let fake = Fake::start().await;
         feed.serve(&fake);
@@ -325,28 +315,24 @@ async fn a_window_that_moved_past_some_partitions_halts<B: Recording>(url: &str)
 /// An instance has read the feed, another one was killed in its first read, and the survivor is interrupted in its next.
 async fn a_partition_without_a_window_keeps_those_of_others<B: Recording>(url: &str) {
     let fake = Fake::start().await;
-    let mut feed = Feed {
-        kind: Kind::Alone,
-        newest: 10,
-        pinned: None,
-        edited: 0,
-        away: None,
-    };
+    let mut feed = Feed::new(Kind::Paged(PAGE), 20);
     feed.serve(&fake);
     drop(Reader::<B>::open(url, &fake.url("/feed")).await);
     hand_over(url, "order", &(0..8).collect()).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.drain().await;
     let taken = reader.ids().await;
-    feed.away = (1..=10).find(|number| !taken.contains(&ids([*number])[0]));
+    // What is on the older page is applied before.
+    feed.away = (11..=20).find(|number| !taken.contains(&ids([*number])[0]));
     feed.serve(&fake);
     drop(reader);
     hand_over(url, "order", &(0..16).collect()).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     let _ = reader.poll().await;
+    assert!(reader.ids().await.len() > taken.len());
     let windows = "SELECT count(*) FROM feed_partition WHERE anchor IS NOT NULL";
     assert_eq!(reader.number(windows).await, 8);
-    feed.newest = 50;
+    feed = Feed::new(Kind::Alone, 50);
     feed.serve(&fake);
     assert_eq!(reader.poll().await, Ok(Polled::Halted));
 }

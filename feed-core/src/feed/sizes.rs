@@ -8,6 +8,10 @@ use crate::store::Backend;
 /// 16 MiB.
 pub(super) const LARGEST: usize = 8 * 1024 * 1024;
 
+/// So many events are read without a question, which would be a query for each document of a reader that is nearly level. Each
+/// has 1 MiB at most; only what a version without that limit has published may have more.
+const UNASKED: usize = 8;
+
 /// Returns how many of these events, from the first one on, have at most `most` bytes of data; at least one, if there is
 /// one.
 pub(super) async fn fitting<B: Backend>(
@@ -15,8 +19,7 @@ pub(super) async fn fitting<B: Backend>(
     sequences: &[Sequence],
     most: usize,
 ) -> sqlx::Result<usize> {
-    // One is read in any case, whatever its size.
-    if sequences.len() <= 1 {
+    if sequences.len() <= UNASKED {
         return Ok(sequences.len());
     }
     let sizes = B::sizes(database.reader(), sequences);

@@ -14,7 +14,7 @@ use harness::{FreshDatabase, on_both_databases};
 use sqlx::Sqlite;
 
 use crate::support::{
-    Fail, Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until,
+    Fail, Publisher, Recorder, Scene, Testable, consumer, consumer_database, effects, serve, until,
 };
 
 on_both_databases! {
@@ -25,23 +25,23 @@ on_both_databases! {
     nothing_is_swept_while_a_decision_is_open
 }
 
+/// A consumer that has claimed twenty events; fifteen of the claims are as old as if many more events had come since.
+async fn with_old_claims<B: Testable>(scene: &Scene<B>) -> Consumer<B, Recorder> {
+    scene.publisher.publish(20).await;
+    let mut consumer = consumer(&scene.database, &scene.feed, Recorder::default()).await;
+    assert_eq!(consumer.poll_once().await.unwrap(), Polled::Applied(20));
+    let old = "UPDATE feed_claim SET sequence = sequence - 20000 WHERE sequence <= 15";
+    B::run(&scene.database, old).await;
+    consumer
+}
+
 async fn old_claims_go_and_young_ones_stay<B: Testable>(url: &str) {
-    let source = FreshDatabase::sqlite();
-    let publisher = Publisher::<Sqlite>::open(source.url()).await;
-    publisher.publish(20).await;
-    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
-    let database = consumer_database::<B>(url).await;
-    let mut first = consumer(&database, &feed, Recorder::default()).await;
-    assert_eq!(first.poll_once().await.unwrap(), Polled::Applied(20));
-    // As if many more events had come since.
-    B::run(
-        &database,
-        "UPDATE feed_claim SET sequence = sequence - 20000 WHERE sequence <= 15",
-    )
-    .await;
+    let scene = Scene::<B>::new(url).await;
+    let first = with_old_claims(&scene).await;
+    let database = &scene.database;
     let running = tokio::spawn(first.run());
     until("the old claims are gone", async || {
-        B::numbers(&database, "SELECT count(*) FROM feed_claim").await == [5]
+        B::numbers(database, "SELECT count(*) FROM feed_claim").await == [5]
     })
     .await;
     running.abort();
@@ -135,36 +135,30 @@ async fn a_decision_claims_what_is_decided<B: Testable>(url: &str) {
 
 /// A decision repeats events: it needs the claims of those that it must not repeat. They are swept after it.
 async fn nothing_is_swept_while_a_decision_is_open<B: Testable>(url: &str) {
-    let source = FreshDatabase::sqlite();
-    let publisher = Publisher::<Sqlite>::open(source.url()).await;
-    publisher.publish(20).await;
-    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
-    let database = consumer_database::<B>(url).await;
-    let mut first = consumer(&database, &feed, Recorder::default()).await;
-    assert_eq!(first.poll_once().await.unwrap(), Polled::Applied(20));
+    let scene = Scene::<B>::new(url).await;
+    let mut first = with_old_claims(&scene).await;
+    let database = &scene.database;
     first.leave().await.unwrap();
-    let old = "UPDATE feed_claim SET sequence = sequence - 20000 WHERE sequence <= 15";
-    B::run(&database, old).await;
     B::run(
-        &database,
+        database,
         "INSERT INTO feed_instance (subscription, instance, alive_until) VALUES ('order', 'gone', '2026-01-01T00:00:00.000Z')",
     )
     .await;
     let handle = first.handle();
     let replay = handle.decide(Decision::Replay(1), "eve").await.unwrap();
     // It cannot execute the decision.
-    let nowhere = consumer(&database, "http://127.0.0.1:9/feed", Recorder::default()).await;
+    let nowhere = consumer(database, "http://127.0.0.1:9/feed", Recorder::default()).await;
     let running = tokio::spawn(nowhere.run());
     until("it has swept", async || {
         let gone = "SELECT count(*) FROM feed_instance WHERE instance = 'gone'";
-        B::numbers(&database, gone).await == [0]
+        B::numbers(database, gone).await == [0]
     })
     .await;
     let claims = "SELECT count(*) FROM feed_claim";
-    assert_eq!(B::numbers(&database, claims).await, [20]);
+    assert_eq!(B::numbers(database, claims).await, [20]);
     handle.undo(replay, "eve").await.unwrap();
     until("the old claims are gone", async || {
-        B::numbers(&database, claims).await == [5]
+        B::numbers(database, claims).await == [5]
     })
     .await;
     running.abort();

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use feed_core::consumer::{Decision, Handle, ResumeFrom, Status};
 use feed_core::http::metrics::{Measured, Value};
-use feed_core::{Batch, Consumer, Database, Effect, EffectError, Subscription};
+use feed_core::{Batch, Consumer, Effect, EffectError};
 use harness::{FreshDatabase, on_both_databases};
 use sqlx::{Sqlite, Transaction};
 use tower::ServiceExt;
 
-use crate::support::{Publisher, Recorder, Testable, consumer, consumer_database, serve, until};
+use crate::support::{
+    Publisher, Recorder, Scene, Testable, consumer, consumer_database, serve, until,
+};
 
 on_both_databases! {
     the_lag_is_the_age_of_the_oldest_event_that_is_not_taken
@@ -38,32 +40,7 @@ impl<B: Testable> Effect<B> for Busy {
 /// More than a test takes, and less than the quiet time before.
 const YOUNG: i64 = 60;
 
-struct Scene<B: Testable> {
-    publisher: Publisher<Sqlite>,
-    _source: FreshDatabase,
-    database: Database<B>,
-    feed: String,
-    /// Without a consumer in its process.
-    operator: Handle<B>,
-}
-
 impl<B: Testable> Scene<B> {
-    async fn new(url: &str) -> Self {
-        let source = FreshDatabase::sqlite();
-        let publisher = Publisher::<Sqlite>::open(source.url()).await;
-        let feed = format!("{}/feed", serve(publisher.feed.router()).await);
-        let database = consumer_database::<B>(url).await;
-        let subscription = Subscription::new("order", feed.parse().unwrap());
-        let operator = Handle::open(database.clone(), subscription).await.unwrap();
-        Self {
-            publisher,
-            _source: source,
-            database,
-            feed,
-            operator,
-        }
-    }
-
     /// A consumer that has taken three events, long ago.
     async fn after_a_quiet_time<E: Effect<B>>(&self, effect: E) -> Consumer<B, E> {
         let mut consumer = consumer(&self.database, &self.feed, effect).await;

@@ -1,13 +1,10 @@
 //! A subscription that an operator has paused takes no event, and an instance that is retired takes none.
 
-use feed_core::consumer::{DecideError, Handle, Polled};
-use feed_core::{Consumer, Database, Subscription};
+use feed_core::Consumer;
+use feed_core::consumer::{DecideError, Polled};
 use futures_util::future::join;
-use sqlx::Sqlite;
 
-use crate::support::{
-    Fail, Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until, urns,
-};
+use crate::support::{Fail, Recorder, Scene, Testable, consumer, effects, until, urns};
 
 harness::on_both_databases! {
     nothing_is_taken_from_the_moment_of_a_pause
@@ -20,32 +17,7 @@ harness::on_both_databases! {
     an_instance_that_has_been_silent_is_retired
 }
 
-/// A feed, the database of its consumer, and an operator without a consumer in the process.
-struct Scene<B: Testable> {
-    publisher: Publisher<Sqlite>,
-    _source: harness::FreshDatabase,
-    database: Database<B>,
-    feed: String,
-    operator: Handle<B>,
-}
-
 impl<B: Testable> Scene<B> {
-    async fn new(url: &str) -> Self {
-        let source = harness::FreshDatabase::sqlite();
-        let publisher = Publisher::<Sqlite>::open(source.url()).await;
-        let feed = format!("{}/feed", serve(publisher.feed.router()).await);
-        let database = consumer_database::<B>(url).await;
-        let subscription = Subscription::new("order", feed.parse().unwrap());
-        let operator = Handle::open(database.clone(), subscription).await.unwrap();
-        Self {
-            publisher,
-            _source: source,
-            database,
-            feed,
-            operator,
-        }
-    }
-
     async fn consumer(&self, effect: Recorder) -> Consumer<B, Recorder> {
         consumer(&self.database, &self.feed, effect).await
     }

@@ -7,12 +7,14 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::Utc;
+use feed_core::consumer::Handle;
 use feed_core::feed::{PageWriter, View};
 use feed_core::http::BaseUrl;
 use feed_core::{
     Backend, Batch, Consumer, Database, DatabaseOptions, Effect, EffectError, EventId, Feed,
     FeedSettings, NewEvent, Received, Subscription, outbox,
 };
+use harness::FreshDatabase;
 use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite, Transaction};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -450,6 +452,33 @@ pub(crate) async fn waiting_consumer<B: Testable, E: Effect<B>>(
     let shutdown = CancellationToken::new();
     let consumer = Consumer::open(database.clone(), subscription, effect, shutdown).await;
     consumer.unwrap()
+}
+
+/// A feed, the database of its consumer, and an operator without a consumer in the process.
+pub(crate) struct Scene<B: Testable> {
+    pub(crate) publisher: Publisher<Sqlite>,
+    _source: FreshDatabase,
+    pub(crate) database: Database<B>,
+    pub(crate) feed: String,
+    pub(crate) operator: Handle<B>,
+}
+
+impl<B: Testable> Scene<B> {
+    pub(crate) async fn new(url: &str) -> Self {
+        let source = FreshDatabase::sqlite();
+        let publisher = Publisher::<Sqlite>::open(source.url()).await;
+        let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+        let database = consumer_database::<B>(url).await;
+        let subscription = Subscription::new("order", feed.parse().unwrap());
+        let operator = Handle::open(database.clone(), subscription).await.unwrap();
+        Self {
+            publisher,
+            _source: source,
+            database,
+            feed,
+            operator,
+        }
+    }
 }
 
 /// The ids of the effects, in the order in which they were committed.
