@@ -24,6 +24,7 @@ mod recorder;
 mod redirects;
 mod requests;
 mod support;
+mod tail;
 mod takeovers;
 mod unstorable;
 mod validators;

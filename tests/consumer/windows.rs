@@ -26,7 +26,7 @@ harness::on_both_databases! {
 }
 
 /// Entries in this order; `n'm` is entry n as it was edited at the time of entry m.
-fn feed(entries: &str) -> Atom {
+pub(crate) fn feed(entries: &str) -> Atom {
     let entry = |word: &str| {
         let (number, edited) = word.split_once('\'').unwrap_or((word, word));
         let [number, edited] = [number, edited].map(|text| text.parse().unwrap());

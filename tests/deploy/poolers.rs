@@ -4,6 +4,7 @@
 use harness::load::{self, place, published};
 use harness::pooler::Pooler;
 use harness::programs::available;
+use harness::server::Server;
 use harness::{Backend, FreshDatabase, Service, System, settings, tables, until};
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -205,4 +206,35 @@ async fn addresses_that_do_not_belong_together_are_refused() {
         assert!(said.contains(expected), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+}
+
+/// It is then another server by its start time alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_may_restart_while_the_pooler_does_not_answer() {
+    if !available(&["pgbouncer"]) {
+        return;
+    }
+    let server = Server::start(&["fsync=off"], &[]).await;
+    let database = FreshDatabase::postgres_at(&server.url).await;
+    let pooler = Pooler::start(database.url(), "transaction", "").await;
+    let mut order = Service::new("order", Backend::Sqlite).await;
+    order.set("DATABASE_URL", pooler.url(database.url()));
+    order.set("DATABASE_DIRECT_URL", database.url().to_owned());
+    pooler.signal("STOP");
+    order.launch();
+    until("it waits for the pooler", async || {
+        let log = order.process().unwrap().log();
+        log.contains("still waiting").then_some(())
+    })
+    .await;
+    server.stop("fast").await;
+    server.launch().await;
+    pooler.signal("CONT");
+    until("it is ready", async || {
+        let ready = order.client.get("health/ready", &[]).await;
+        (ready.status == 200).then_some(())
+    })
+    .await;
+    place(&order.client, 1).await.unwrap();
+    assert_eq!(order.stop().await, Some(0));
 }

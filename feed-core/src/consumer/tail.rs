@@ -8,6 +8,7 @@ use super::progress::position::{
 };
 use super::received::Received;
 use super::sanitize::printable;
+use super::source::backlog::Backlog;
 use super::source::content::{Arrival, arrivals};
 use super::source::document::Document;
 use super::source::entry::FoundEntry;
@@ -15,6 +16,7 @@ use super::source::fetch::{NewHead, Source, Validators};
 use super::source::fetch_error::FetchError;
 use super::source::redact::redact_url;
 use super::source::walk::{Limits, Walk, WalkError};
+use super::source::window::{Search, Window, ids_of};
 use super::{PollError, Subscription};
 use crate::cursor::Cursor;
 use crate::store::consume::Position;
@@ -24,6 +26,10 @@ const LIMITS: Limits = Limits {
     documents: 1_000,
     bytes: 64 * 1024 * 1024,
 };
+
+/// The entries of a feed without sequences that are not returned again. An entry may leave the feed
+/// for a moment, and come back.
+const KNOWN: usize = 10_000;
 
 /// Where to begin.
 #[derive(Debug, Clone)]
@@ -43,7 +49,8 @@ pub enum TailError {
     /// The feed could not be read; the next call begins at the same place.
     #[error(transparent)]
     Poll(#[from] PollError),
-    /// The feed does not continue from here: it was restored, or has another epoch.
+    /// The feed does not continue from here: it was restored, has another epoch, or has moved on by
+    /// more than it shows.
     #[error("the feed does not continue where it was read last: {0}")]
     Lost(String),
 }
@@ -85,9 +92,12 @@ enum Place {
         /// True if there may be more right after it.
         behind: bool,
     },
-    /// In a feed without sequences: the ids of its entries in the last head, and its validators.
+    /// In a feed without sequences.
     Known {
-        ids: HashSet<String>,
+        /// What the feed showed last; `None` until it has shown an entry.
+        window: Option<Window>,
+        /// The ids of the entries that were returned, those returned last first.
+        ids: Vec<String>,
         validators: Validators,
     },
 }
@@ -289,27 +299,16 @@ impl Tail {
             TailFrom::After(_) => {
                 return Err(PollError::NotSequenced(redact_url(self.source.feed_url())).into());
             }
-            TailFrom::Start => usize::MAX,
+            TailFrom::Start => return self.unnumbered(None, Vec::new(), new).await,
             TailFrom::Newest(count) => count,
         };
-        let ids = ids(&new.document);
-        let mut events = Vec::new();
-        match count {
-            usize::MAX => {
-                let documents = self.walk_back(new.document, &HashSet::new()).await?;
-                for document in documents.iter().rev() {
-                    let entries: Vec<&FoundEntry> = document.entries.iter().collect();
-                    events.extend(self.events(document, &entries).await?);
-                }
-            }
-            count => {
-                let skipped = new.document.entries.len().saturating_sub(count);
-                let newest: Vec<&FoundEntry> = new.document.entries.iter().skip(skipped).collect();
-                events = self.events(&new.document, &newest).await?;
-            }
-        }
+        let document = &new.document;
+        let skipped = document.entries.len().saturating_sub(count);
+        let newest: Vec<&FoundEntry> = document.entries.iter().skip(skipped).collect();
+        let events = self.events(document, &newest).await?;
         self.place = Place::Known {
-            ids,
+            window: Window::of(document),
+            ids: ids_of(document).map(str::to_owned).collect(),
             validators: new.validators,
         };
         Ok(Tailed {
@@ -320,28 +319,53 @@ impl Tail {
 
     async fn unnumbered_head(&mut self, validators: Validators) -> Result<Tailed, TailError> {
         let head = self.source.head(&validators, true, false).await?;
-        if !head.waited {
+        let mut tailed = Tailed {
+            is_newest: true,
+            ..Tailed::default()
+        };
+        if let (Some(new), Place::Known { window, ids, .. }) = (head.new, &self.place) {
+            let (window, ids) = (window.clone(), ids.clone());
+            tailed = self.unnumbered(window, ids, new).await?;
+        }
+        if tailed.events.is_empty() && !head.waited {
             tokio::time::sleep(self.interval.max(head.fresh)).await;
         }
-        let (Some(new), Place::Known { ids: known, .. }) = (head.new, &self.place) else {
-            return Ok(Tailed {
-                is_newest: true,
-                ..Tailed::default()
-            });
-        };
-        let mut shown = ids(&new.document);
-        let known = known.clone();
-        let documents = self.walk_back(new.document, &known).await?;
+        Ok(tailed)
+    }
+
+    /// Returns the entries without those in `known`: of all documents, or back to the `window`.
+    async fn unnumbered(
+        &mut self,
+        window: Option<Window>,
+        known: Vec<String>,
+        new: NewHead,
+    ) -> Result<Tailed, TailError> {
+        let (backlog, end) = self.walk_back(new.document, window.clone(), &known).await?;
         let mut events = Vec::new();
-        for document in documents.iter().rev() {
-            let is_new = |entry: &&FoundEntry| !known.contains(&entry.id);
-            let entries: Vec<&FoundEntry> = document.entries.iter().filter(is_new).collect();
+        for index in (0..=end)
+            .rev()
+            .filter(|index| *index < backlog.documents.len())
+        {
+            let document = &backlog.documents[index];
+            // A page in which the window ends may continue with entries from before the first call.
+            let entries = document.entries.iter();
+            let older: HashSet<&str> = entries
+                .map(|entry| entry.id.as_str())
+                .take_while(|id| index > 0 && index == end && !backlog.knows(id))
+                .collect();
+            let entries = backlog.new_in(index, |entry| !older.contains(entry.id.as_str()));
             events.extend(self.events(document, &entries).await?);
         }
-        // An entry may leave the head for a moment, and come back.
-        shown.extend(known.into_iter().take(10_000));
+        let shown = backlog.documents.iter().find_map(Window::of);
+        let shown = shown.map(|shown| shown.and_before(backlog.ids()));
+        let returned = events.iter().map(|event| event.id.clone());
+        let ids = returned.chain(known).take(KNOWN).collect();
         self.place = Place::Known {
-            ids: shown,
+            window: match (shown, window) {
+                (Some(shown), Some(before)) => Some(shown.after(before)),
+                (shown, before) => shown.or(before),
+            },
+            ids,
             validators: new.validators,
         };
         Ok(Tailed {
@@ -350,25 +374,39 @@ impl Tail {
         })
     }
 
-    /// Reads back from `head` to a document with a known entry, or to the oldest one. Newest first.
+    /// Reads back from `head` to the `window`, or to the oldest document. Returns the number of the document in which the
+    /// new entries end, too.
     async fn walk_back(
         &self,
         head: Document,
-        known: &HashSet<String>,
-    ) -> Result<Vec<Document>, TailError> {
+        window: Option<Window>,
+        known: &[String],
+    ) -> Result<(Backlog, usize), TailError> {
+        let known: HashSet<&str> = known.iter().map(String::as_str).collect();
         let mut walk = Walk::back(&self.source, head, LIMITS);
-        let mut documents: Vec<Document> = Vec::new();
+        let mut search = window.map(Search::new);
+        let (mut backlog, mut all_known) = (Backlog::default(), true);
         while let Some(document) = walk.next().await? {
-            let ends = document
-                .entries
-                .iter()
-                .any(|entry| known.contains(&entry.id));
-            documents.push(document);
-            if ends {
+            let taken: HashSet<&str> = ids_of(&document).filter(|id| known.contains(id)).collect();
+            all_known &= ids_of(&document).all(|id| taken.contains(id));
+            let further = backlog.further_in(&document);
+            if let Some(search) = &mut search {
+                search.look(backlog.documents.len(), &document, &taken, &further);
+            }
+            let taken: Vec<String> = taken.into_iter().map(str::to_owned).collect();
+            backlog.add(document, taken, "the address");
+            if search.as_ref().is_some_and(Search::has_ended) {
                 break;
             }
         }
-        Ok(documents)
+        let oldest = backlog.documents.len().saturating_sub(1);
+        match search.map(|search| (search.end(), search)) {
+            Some((None, search)) if !all_known => {
+                Err(TailError::Lost(search.window.missing_after()))
+            }
+            Some((Some((end, _)), _)) => Ok((backlog, end)),
+            _ => Ok((backlog, oldest)),
+        }
     }
 
     /// Fetches the data of `entries`.
@@ -391,11 +429,6 @@ fn newer<'d>(document: &'d Document, at: &Position) -> Vec<&'d FoundEntry> {
     entries
         .filter(|entry| entry.sequence > Some(at.sequence))
         .collect()
-}
-
-fn ids(document: &Document) -> HashSet<String> {
-    let entries = document.entries.iter();
-    entries.map(|entry| entry.id.clone()).collect()
 }
 
 /// Returns the events; one whose data cannot be read has none.

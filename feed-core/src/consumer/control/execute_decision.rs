@@ -285,7 +285,7 @@ async fn entries_from<B: Backend, E: Effect<B>>(
     head: Document,
 ) -> Result<Vec<String>, PollError> {
     match walk_back(follower, head.clone()).await {
-        Ok(backlog) => Ok(backlog.ids().map(str::to_owned).collect()),
+        Ok(backfill) => Ok(backfill.backlog.ids().map(str::to_owned).collect()),
         Err(PollError::TooLong { .. }) => {
             let mut shown = Vec::new();
             let mut walk = Walk::back(&follower.source, head, LIMITS);

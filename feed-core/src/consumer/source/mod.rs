@@ -6,11 +6,12 @@
 //!
 //! `walk` reads a feed document by document; `prefetch` does so while earlier documents are
 //! applied, and `persist` retries requests. `window` detects whether a feed without sequences has
-//! moved on by more than it shows.
+//! moved on by more than it shows, and `backlog` which entries of its documents are new.
 //!
 //! No module here uses the consumer's database.
 
 pub(super) mod answer;
+pub(super) mod backlog;
 mod body;
 pub(super) mod charset;
 pub(super) mod client;

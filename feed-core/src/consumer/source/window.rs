@@ -150,6 +150,14 @@ impl Window {
         }
     }
 
+    /// Says what it means if the feed does not continue the window.
+    pub(crate) fn missing_after(&self) -> String {
+        let newest = self.newest.first().map_or("", String::as_str);
+        format!(
+            "the feed has moved on by more than it shows since {newest} was read: entries in between may be missing"
+        )
+    }
+
     /// Returns the newest entries. Of few entries the oldest prove nothing.
     fn proving(&self) -> &[String] {
         &self.newest[..self.shown.div_ceil(3).min(self.newest.len())]

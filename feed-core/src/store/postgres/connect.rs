@@ -76,17 +76,28 @@ impl Open for Postgres {
                 begin: session::BEGIN.into_sql_str(),
             });
         };
-        let opened = async {
-            let server = Server::parse(direct, options)?;
-            let found = server.look_at_sessions("it").await?;
-            found.warn_of_limit(others);
-            Ok((server.session_pool(others, suspicion), found))
+        let names = options.names;
+        let direct = Server::parse(direct, options).map_err(|error| error.direct(names))?;
+        let look = async || {
+            let found = direct.look_at_sessions("it").await;
+            found.map_err(|error| error.direct(names))
         };
-        let (sessions, found) = opened
-            .await
-            .map_err(|error: DatabaseError| error.direct(options.names))?;
+        let mut found = look().await?;
+        found.warn_of_limit(others);
         let pooler = Server::parse(&options.url, options)?;
-        let (transactions, begin) = pooler.pooled(transactions, &found, suspicion).await?;
+        let (transactions, begin) = loop {
+            let different = match pooler.pooled(transactions, &found, suspicion).await {
+                Err(error @ DatabaseError::Different(..)) => error,
+                pooled => break pooled?,
+            };
+            // PostgreSQL has another identity after a restart, and a pooler may take long to answer.
+            let again = look().await?;
+            if again.identity == found.identity {
+                return Err(different);
+            }
+            found = again;
+        };
+        let sessions = direct.session_pool(others, suspicion);
         Ok(Pools {
             ours: vec![sessions.clone(), transactions.clone()],
             shown: options.to_string(),
