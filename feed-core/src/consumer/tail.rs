@@ -31,6 +31,9 @@ const LIMITS: Limits = Limits {
 /// for a moment, and come back.
 const KNOWN: usize = 10_000;
 
+/// What messages call the setting with the feed's address.
+const SETTING: &str = "the address";
+
 /// Where to begin.
 #[derive(Debug, Clone)]
 pub enum TailFrom {
@@ -167,7 +170,7 @@ impl Tail {
             return Ok(Tailed::default());
         };
         if new.document.is_no_head() {
-            let (url, setting) = (redact_url(self.source.feed_url()), "the address");
+            let (url, setting) = (redact_url(self.source.feed_url()), SETTING);
             return Err(PollError::NotTheHead(url, setting).into());
         }
         let Some(end) = new.document.cursor.clone() else {
@@ -302,13 +305,24 @@ impl Tail {
             TailFrom::Start => return self.unnumbered(None, Vec::new(), new).await,
             TailFrom::Newest(count) => count,
         };
-        let document = &new.document;
-        let skipped = document.entries.len().saturating_sub(count);
-        let newest: Vec<&FoundEntry> = document.entries.iter().skip(skipped).collect();
-        let events = self.events(document, &newest).await?;
+        // The next older document shows a later walk where it ends.
+        let mut walk = Walk::back(&self.source, new.document, LIMITS);
+        let mut backlog = Backlog::default();
+        for _ in 0..2 {
+            let Some(document) = walk.next().await? else {
+                break;
+            };
+            backlog.add(document, [], SETTING);
+        }
+        let mut events = Vec::new();
+        if let Some(document) = backlog.documents.first() {
+            let skipped = document.entries.len().saturating_sub(count);
+            let newest: Vec<&FoundEntry> = document.entries.iter().skip(skipped).collect();
+            events = self.events(document, &newest).await?;
+        }
         self.place = Place::Known {
-            window: Window::of(document),
-            ids: ids_of(document).map(str::to_owned).collect(),
+            window: backlog.window(),
+            ids: backlog.ids().map(str::to_owned).collect(),
             validators: new.validators,
         };
         Ok(Tailed {
@@ -340,25 +354,14 @@ impl Tail {
         known: Vec<String>,
         new: NewHead,
     ) -> Result<Tailed, TailError> {
-        let (backlog, end) = self.walk_back(new.document, window.clone(), &known).await?;
+        let backlog = self.walk_back(new.document, window.clone(), &known).await?;
         let mut events = Vec::new();
-        for index in (0..=end)
-            .rev()
-            .filter(|index| *index < backlog.documents.len())
-        {
-            let document = &backlog.documents[index];
-            // A page in which the window ends may continue with entries from before the first call.
-            let entries = document.entries.iter();
-            let older: HashSet<&str> = entries
-                .map(|entry| entry.id.as_str())
-                .take_while(|id| index > 0 && index == end && !backlog.knows(id))
-                .collect();
-            let entries = backlog.new_in(index, |entry| !older.contains(entry.id.as_str()));
-            events.extend(self.events(document, &entries).await?);
+        for index in (0..backlog.documents.len()).rev() {
+            let entries = backlog.new_in(index, |_| true);
+            events.extend(self.events(&backlog.documents[index], &entries).await?);
         }
-        let shown = backlog.documents.iter().find_map(Window::of);
-        let shown = shown.map(|shown| shown.and_before(backlog.ids()));
-        let returned = events.iter().map(|event| event.id.clone());
+        let shown = backlog.window();
+        let returned = events.iter().rev().map(|event| event.id.clone());
         let ids = returned.chain(known).take(KNOWN).collect();
         self.place = Place::Known {
             window: match (shown, window) {
@@ -374,14 +377,13 @@ impl Tail {
         })
     }
 
-    /// Reads back from `head` to the `window`, or to the oldest document. Returns the number of the document in which the
-    /// new entries end, too.
+    /// Reads back from `head` to the `window`, or to the oldest document.
     async fn walk_back(
         &self,
         head: Document,
         window: Option<Window>,
         known: &[String],
-    ) -> Result<(Backlog, usize), TailError> {
+    ) -> Result<Backlog, TailError> {
         let known: HashSet<&str> = known.iter().map(String::as_str).collect();
         let mut walk = Walk::back(&self.source, head, LIMITS);
         let mut search = window.map(Search::new);
@@ -394,18 +396,14 @@ impl Tail {
                 search.look(backlog.documents.len(), &document, &taken, &further);
             }
             let taken: Vec<String> = taken.into_iter().map(str::to_owned).collect();
-            backlog.add(document, taken, "the address");
+            backlog.add(document, taken, SETTING);
             if search.as_ref().is_some_and(Search::has_ended) {
                 break;
             }
         }
-        let oldest = backlog.documents.len().saturating_sub(1);
-        match search.map(|search| (search.end(), search)) {
-            Some((None, search)) if !all_known => {
-                Err(TailError::Lost(search.window.missing_after()))
-            }
-            Some((Some((end, _)), _)) => Ok((backlog, end)),
-            _ => Ok((backlog, oldest)),
+        match search.filter(|search| !all_known && search.end().is_none()) {
+            Some(lost) => Err(TailError::Lost(lost.window.missing_after())),
+            None => Ok(backlog),
         }
     }
 

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::document::Document;
 use super::entry::FoundEntry;
 use super::redact::redact_url;
-use super::window::ids_of;
+use super::window::{Window, ids_of};
 
 /// Documents, newest first.
 #[derive(Debug, Default)]
@@ -63,9 +63,10 @@ impl Backlog {
         self.documents.iter().flat_map(ids_of)
     }
 
-    /// Returns true if the entry was taken before.
-    pub(crate) fn knows(&self, id: &str) -> bool {
-        self.known.contains(id)
+    /// Returns the window of the newest document with entries. It remembers those of all documents.
+    pub(crate) fn window(&self) -> Option<Window> {
+        let window = self.documents.iter().find_map(Window::of)?;
+        Some(window.and_before(self.ids()))
     }
 
     /// Returns the new entries of one document that `holds` selects, and of which no other document has a later
@@ -79,7 +80,7 @@ impl Backlog {
         // Of two versions with one date, the last one here is newer.
         let entries = self.documents[index].entries.iter().rev();
         let mut new: Vec<&FoundEntry> = entries
-            .filter(|entry| holds(entry) && !self.knows(&entry.id))
+            .filter(|entry| holds(entry) && !self.known.contains(&entry.id))
             .filter(|entry| self.latest.get(&entry.id) == Some(&(index, entry.updated)))
             .filter(|entry| taken.insert(&entry.id))
             .collect();
