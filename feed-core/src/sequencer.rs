@@ -3,15 +3,18 @@
 //! Every instance may run it; a lock lets one of them number at a time. Readers of the feed see
 //! numbered events only, so a reader that has seen `k` can have seen all before `k` (I2).
 
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::http::with_causes;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use futures_util::future::OptionFuture;
 use tokio::sync::{Mutex, Notify, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::database::Database;
 use crate::database::news::News;
@@ -44,6 +47,12 @@ const PACE: Duration = Duration::from_millis(10);
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_BUSY_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long one step waits for a locked head; a shutdown waits for the step.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// How long events may wait for a locked head before the log says so.
+const STUCK: Duration = Duration::from_secs(5);
+
 /// What an instance may do to the database of its feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -72,6 +81,8 @@ pub(crate) struct Sequencer<B: Backend> {
     traced: AtomicI64,
     /// The last row in quarantine that was logged.
     reported: AtomicI64,
+    /// While committed events have no numbers: the newest number, and since when it has not moved.
+    stuck: std::sync::Mutex<Option<(Sequence, Instant)>>,
 }
 
 impl<B: Backend> Sequencer<B> {
@@ -88,6 +99,7 @@ impl<B: Backend> Sequencer<B> {
             committed: Notify::new(),
             rewrites: AtomicU64::new(0),
             reported: AtomicI64::new(0),
+            stuck: std::sync::Mutex::new(None),
         })
     }
 
@@ -140,8 +152,7 @@ impl<B: Backend> Sequencer<B> {
         let asked = self.begun.elapsed();
         let look = B::look(self.database.reader());
         let look = self.database.statement(look).await?;
-        self.learn(&look.head, asked).await?;
-        self.report_quarantined(look.quarantined).await;
+        self.learn(&look, asked).await?;
         Ok(look)
     }
 
@@ -180,12 +191,12 @@ impl<B: Backend> Sequencer<B> {
         }
     }
 
-    /// Numbers committed events until none is left.
-    pub(crate) async fn number_all(&self) -> sqlx::Result<Look> {
+    /// Numbers committed events until none is left, or until another session has locked the head for `patience`.
+    pub(crate) async fn number_all(&self, patience: Duration) -> sqlx::Result<Look> {
         if self.access == Access::Read {
             return self.look().await;
         }
-        let mut busy = BUSY_PAUSE;
+        let (mut busy, mut began) = (BUSY_PAUSE, Instant::now());
         loop {
             let looking = self.looking.lock().await;
             let asked = self.begun.elapsed();
@@ -195,8 +206,8 @@ impl<B: Backend> Sequencer<B> {
                     if numbered == 0 && look.head.sequence > self.head().sequence {
                         Mark::NumberedBefore.reached();
                     }
-                    self.learn(&look.head, asked).await?;
-                    self.report_quarantined(look.quarantined).await;
+                    self.learn(&look, asked).await?;
+                    began = Instant::now();
                     look
                 }
                 Numbered::AtCommit => self.look_locked().await?,
@@ -205,7 +216,11 @@ impl<B: Backend> Sequencer<B> {
                     drop(looking);
                     tokio::time::sleep(busy).await;
                     busy = (busy * 2).min(LONGEST_BUSY_PAUSE);
-                    self.look().await?
+                    let look = self.look().await?;
+                    if began.elapsed() >= patience {
+                        return Ok(look);
+                    }
+                    look
                 }
             };
             if !look.unnumbered {
@@ -214,10 +229,9 @@ impl<B: Backend> Sequencer<B> {
         }
     }
 
-    /// Takes a head that was read at `asked`. The caller must hold `looking`, which makes it the
-    /// newest.
-    async fn learn(&self, head: &Head, asked: Duration) -> sqlx::Result<()> {
-        let known = self.head();
+    /// Takes what was read at `asked`. The caller must hold `looking`, which makes it the newest.
+    async fn learn(&self, look: &Look, asked: Duration) -> sqlx::Result<()> {
+        let (known, head) = (self.head(), &look.head);
         if known.epoch == head.epoch {
             self.confirm(&known, head).await?;
         }
@@ -228,7 +242,25 @@ impl<B: Backend> Sequencer<B> {
             known.clone_from(head);
             moved
         });
+        self.note_stuck(look);
+        self.report_quarantined(look.quarantined).await;
         Ok(())
+    }
+
+    fn note_stuck(&self, look: &Look) {
+        let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = look.head.sequence;
+        let since = stuck.filter(|(known, _)| *known == at);
+        *stuck = look
+            .unnumbered
+            .then(|| since.unwrap_or((at, Instant::now())));
+    }
+
+    /// Returns for how long committed events have had no numbers, and the head has not moved. Needs no clock but this
+    /// instance's: the events' own times may be any.
+    pub(crate) fn stuck_for(&self) -> Duration {
+        let stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        stuck.map_or(Duration::ZERO, |(_, since)| since.elapsed())
     }
 
     /// Checks whether `head` continues the known one.
@@ -290,9 +322,12 @@ impl<B: Backend> Sequencer<B> {
             news.listen(&self.database);
         }
         let (mut next, mut paced) = (Instant::now(), Instant::now());
-        let (mut committed, mut failing) = (false, false);
+        let mut committed = false;
+        let (mut failing, mut is_stuck) = (None, false);
         let (mut unclosed, mut latest) = (None, DateTime::UNIX_EPOCH);
+        let mut closing: Option<JoinHandle<sqlx::Result<()>>> = None;
         loop {
+            let closed = OptionFuture::from(closing.as_mut());
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = self.committed.notified(), if !committed => {
@@ -303,6 +338,14 @@ impl<B: Backend> Sequencer<B> {
                     paced = Instant::now() + PACE;
                 }
                 () = tokio::time::sleep_until(next) => {}
+                Some(closed) = closed => {
+                    closing = None;
+                    if let Ok(Err(error)) = closed {
+                        self.database.learn_from(&error);
+                        debug!(error = with_causes(&error), "cannot store the date of the newest event yet");
+                        continue;
+                    }
+                }
                 said = news.heard() => {
                     // Usually this instance's own notification.
                     let sequence = said.and_then(|said| said.parse().ok());
@@ -316,54 +359,84 @@ impl<B: Backend> Sequencer<B> {
                 .step(std::mem::take(&mut committed), &mut unclosed, &mut latest)
                 .await
             {
-                Ok(pause) => {
+                Ok((pause, due)) => {
                     self.trace_published(begun).await;
-                    if failing {
+                    if failing.take().is_some() {
                         info!("the database answers again");
-                        failing = false;
+                    }
+                    is_stuck = self.report_stuck(is_stuck);
+                    // Beside the steps: on SQLite it may wait long for another writer.
+                    if let (Some((head, until)), None) = (due, &closing) {
+                        let database = self.database.clone();
+                        closing = Some(tokio::spawn(async move {
+                            let closing = B::close_second(database.numbering(), &head, until);
+                            database.statement(closing).await
+                        }));
                     }
                     next = Instant::now() + pause;
                 }
                 Err(error) => {
                     self.database.learn_from(&error);
-                    if !failing {
-                        error!(error = with_causes(&error), "cannot number events");
-                        failing = true;
+                    let error = with_causes(&error);
+                    if failing.as_ref() != Some(&error) {
+                        error!(error, "cannot number events");
+                        failing = Some(error);
                     }
                     next = Instant::now() + TICK;
                 }
             }
-            if !failing && listens {
+            if failing.is_none() && listens {
                 news.listen(&self.database);
             }
         }
-        if let Err(error) = self.number_all().await {
-            warn!(error = with_causes(&error), "left events without a number");
+        match self.number_all(BUSY).await {
+            Ok(look) if look.unnumbered => {
+                warn!("left events without a number: the head is locked")
+            }
+            Ok(_) => {}
+            Err(error) => warn!(error = with_causes(&error), "left events without a number"),
         }
     }
 
-    /// Does one step; returns how long to wait for the next one if no notification arrives. `unclosed` is the head
-    /// whose second waits for its end, and when it was first seen; `latest` the latest date that an answer can have.
+    /// Logs once that the numbering has stopped, and that it works again. Returns whether it has stopped.
+    fn report_stuck(&self, was_stuck: bool) -> bool {
+        let waited = self.stuck_for();
+        let is_stuck = waited >= STUCK;
+        match (was_stuck, is_stuck) {
+            (false, true) => warn!(
+                "committed events have no numbers since {} s, and no reader sees them: another session holds the row of \
+                 feed_head; end its transaction",
+                waited.as_secs()
+            ),
+            (true, false) => info!("committed events get their numbers again"),
+            _ => {}
+        }
+        is_stuck
+    }
+
+    /// Does one step; returns how long to wait for the next one if no notification arrives, and the head whose second is
+    /// due to be closed, with its end. `unclosed` is the head whose second waits for its end, and when it was first seen;
+    /// `latest` the latest date that an answer can have.
     async fn step(
         &self,
         committed: bool,
         unclosed: &mut Option<(Head, DateTime<Utc>)>,
         latest: &mut DateTime<Utc>,
-    ) -> sqlx::Result<Duration> {
+    ) -> sqlx::Result<(Duration, Option<(Head, DateTime<Utc>)>)> {
         let mut look = if committed {
-            self.number_all().await?
+            self.number_all(BUSY).await?
         } else {
             self.look().await?
         };
         if look.unnumbered {
             Mark::Unannounced.reached();
-            look = self.number_all().await?;
+            look = self.number_all(BUSY).await?;
         }
         let now = look.head.read_at;
         // The clock may have gone back.
         *latest = now.max(*latest);
         if look.head.is_closed() || self.access == Access::Read {
-            return Ok(TICK);
+            return Ok((TICK, None));
         }
         let first_seen = match unclosed {
             Some((head, seen)) if head.is_unchanged_in(&look.head) => *seen,
@@ -375,13 +448,9 @@ impl<B: Backend> Sequencer<B> {
         let until = closes_at(look.head.updated, first_seen);
         if now < until {
             let left = (until - now).to_std();
-            return Ok(left.unwrap_or(TICK).min(TICK));
+            return Ok((left.unwrap_or(TICK).min(TICK), None));
         }
-        // Only of this very head: a change that commits while the statement waits has a date of before.
-        let closing = B::close_second(self.database.numbering(), &look.head, until);
-        self.database.statement(closing).await?;
-        self.look().await?;
-        Ok(TICK)
+        Ok((TICK, Some((look.head, until))))
     }
 }
 

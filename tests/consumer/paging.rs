@@ -15,6 +15,7 @@ harness::on_both_databases! {
     pages_that_link_in_a_circle_are_detected
     a_relation_may_be_written_as_an_address_or_in_capitals
     a_page_for_people_is_not_the_next_document
+    a_page_for_people_alone_ends_a_feed
 }
 
 /// Entries of a page.
@@ -254,5 +255,16 @@ async fn a_page_for_people_is_not_the_next_document<B: Recording>(url: &str) {
         fake.at("/older", Reply::feed(Atom::of(1..=3).xml()));
         let mut reader = Reader::<B>::of(&format!("{n}"), url, &fake.url("/feed")).await;
         reader.takes(&ids(1..=6)).await;
+    }
+}
+
+/// Nothing else is the next document of this feed.
+async fn a_page_for_people_alone_ends_a_feed<B: Recording>(url: &str) {
+    for rel in ["next", "prev-archive"] {
+        let page = format!("<link rel=\"{rel}\" type=\"text/html\" href=\"/page\"/>");
+        let fake = serving(&Atom::of(1..=3).with(&page)).await;
+        let mut reader = Reader::<B>::of(rel, url, &fake.url("/feed")).await;
+        reader.takes(&ids(1..=3)).await;
+        assert!(!fake.targets().contains(&"/page".to_owned()));
     }
 }

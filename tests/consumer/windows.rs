@@ -20,6 +20,7 @@ harness::on_both_databases! {
     a_feed_must_show_the_position_of_every_partition
     an_entry_that_cannot_be_read_is_parked_alone
     old_entries_in_the_head_of_an_archive_hide_no_page
+    edits_of_many_entries_hide_no_page
     a_document_of_thousands_of_entries_continues
     a_document_that_shrinks_for_a_while_continues
     pages_that_grow_or_lose_entries_continue
@@ -305,6 +306,44 @@ async fn old_entries_in_the_head_of_an_archive_hide_no_page<B: Recording>(url: &
         expected.sort();
         assert_eq!(taken, expected, "{head}");
     }
+}
+
+/// Most of two documents was edited at once, and comes first.
+async fn edits_of_many_entries_hide_no_page<B: Recording>(url: &str) {
+    let fake = Fake::start().await;
+    let serve_pages = |pages: &[String]| {
+        for (number, entries) in pages.iter().enumerate() {
+            let page = feed(entries);
+            let page = match number + 1 < pages.len() {
+                true => page.link("next", &format!("/{}", number + 1)),
+                false => page,
+            };
+            let path = match number {
+                0 => "/feed".to_owned(),
+                older => format!("/{older}"),
+            };
+            fake.at(&path, Reply::feed(page.xml()));
+        }
+    };
+    let down = |first: u32, last| (first..=last).rev().map(|n| n.to_string());
+    let edited = |first: u32, last| (first..=last).rev().map(|n| format!("{n}'{}", n + 60));
+    let page = |entries: Vec<String>| entries.join(" ");
+    serve_pages(&[page(down(11, 20).collect()), page(down(1, 10).collect())]);
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&ids(1..=20)).await;
+    serve_pages(&[
+        page(edited(11, 20).collect()),
+        page(edited(6, 10).chain(down(56, 60)).collect()),
+        page(down(41, 55).collect()),
+        page(down(21, 40).collect()),
+        page(down(1, 5).collect()),
+    ]);
+    reader.drain().await;
+    let mut taken = reader.ids().await;
+    taken.sort();
+    let mut expected = ids(1..=60);
+    expected.sort();
+    assert_eq!(taken, expected);
 }
 
 /// It shows more entries than a window remembers.

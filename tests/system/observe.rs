@@ -266,7 +266,7 @@ async fn a_schema_of_another_program_is_reported(backend: Backend) {
 }
 
 /// Rule: `feed_oldest_unnumbered_seconds > 30`. On SQLite an event has its sequence when it
-/// commits.
+/// commits. The event is dated in the future: its own time must not decide.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_are_not_numbered_are_reported() {
     let mut system = System::new(Backend::Postgres).await;
@@ -278,7 +278,9 @@ async fn events_that_are_not_numbered_are_reported() {
     tx.execute("SELECT FROM feed_head FOR UPDATE")
         .await
         .unwrap();
-    system.place().await;
+    let future = "INSERT INTO feed_outbox (event_type, subject, data, time)
+                  VALUES ('order.placed', 'order/900', '{}', now() + interval '1 day')";
+    system.order.database.execute(future).await;
     let oldest = "feed_oldest_unnumbered_seconds";
     let seen = becomes(&system.order, oldest, |age| age > 1.0).await;
     becomes(&system.order, oldest, |age| age > seen + 1.0).await;
@@ -286,9 +288,33 @@ async fn events_that_are_not_numbered_are_reported() {
         scrape(&system.order).await.value("feed_sequence", &[]),
         Some(0.0)
     );
+    let log = || system.order.process().unwrap().log();
+    until("the log says why", async || {
+        log().contains("holds the row of feed_head").then_some(())
+    })
+    .await;
     tx.rollback().await.unwrap();
     becomes(&system.order, oldest, |age| age == 0.0).await;
     becomes(&system.order, "feed_sequence", |sequence| sequence == 1.0).await;
+    until("the log says that it works again", async || {
+        log().contains("get their numbers again").then_some(())
+    })
+    .await;
+    assert_eq!(
+        log().matches("feed_head").count(),
+        1,
+        "once for all: {}",
+        log()
+    );
+
+    // A shutdown does not wait for the lock.
+    let mut tx = holder.begin().await.unwrap();
+    tx.execute("SELECT FROM feed_head FOR UPDATE")
+        .await
+        .unwrap();
+    system.order.database.execute(future).await;
+    becomes(&system.order, oldest, |age| age > 0.0).await;
+    assert_eq!(system.order.stop().await, Some(0));
 }
 
 /// Scrapes use one connection, however long the database hangs.

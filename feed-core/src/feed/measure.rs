@@ -17,6 +17,7 @@ impl<B: Backend> Measured for Feed<B> {
             let pool = feed.database.reader().clone();
             let published = async move { B::published(&pool).await };
             let published = feed.turns.ask(feed.database.suspicion(), published);
+            let stuck = feed.sequencer.stuck_for();
             let published = published.await.map(|published| {
                 let gauge = |name, help, value| Metric::gauge(name, help, &[], value);
                 let unnumbered = published.unnumbered;
@@ -30,7 +31,7 @@ impl<B: Backend> Measured for Feed<B> {
                         "feed_oldest_unnumbered_seconds",
                         "Age of the oldest event that is committed and has no number yet; 0: each has its \
                          number.",
-                        unnumbered.map_or(0.0, |(id, time)| age(id, time).as_secs_f64()),
+                        waits(unnumbered, stuck).as_secs_f64(),
                     ),
                     gauge(
                         "feed_quarantined_rows",
@@ -59,9 +60,14 @@ impl<B: Backend> Measured for Feed<B> {
     }
 }
 
+/// Returns how long the `oldest` event without a number has waited; at least as long as the numbering is `stuck`.
+pub(super) fn waits(oldest: Option<(EventId, DateTime<Utc>)>, stuck: Duration) -> Duration {
+    oldest.map_or(Duration::ZERO, |(id, time)| age(id, time).max(stuck))
+}
+
 /// Returns how long ago an event was appended. An id of feed-core contains that time; for an event
 /// of another program, the time at which it happened is the best estimate.
-pub(super) fn age(id: EventId, time: DateTime<Utc>) -> Duration {
+fn age(id: EventId, time: DateTime<Utc>) -> Duration {
     let appended = match id.0.get_timestamp() {
         Some(made) if id.0.get_version_num() == 7 => {
             let (seconds, nanoseconds) = made.to_unix();

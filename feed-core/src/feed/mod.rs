@@ -34,6 +34,7 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -238,7 +239,7 @@ impl<B: Backend> Feed<B> {
     ///
     /// Returns the error of the database.
     pub async fn publish(&self) -> sqlx::Result<Cursor> {
-        let look = self.inner.sequencer.number_all().await?;
+        let look = self.inner.sequencer.number_all(Duration::MAX).await?;
         Ok(look.head.cursor())
     }
 

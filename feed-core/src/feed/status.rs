@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Feed;
-use super::measure::age;
+use super::measure::waits;
 use crate::event::Sequence;
 use crate::store::{self, Backend};
 
@@ -92,12 +92,11 @@ impl<B: Backend> Feed<B> {
                     .await?
             }
         };
+        let (unnumbered, stuck) = (published.unnumbered, self.inner.sequencer.stuck_for());
         Ok(Status {
             epoch: self.inner.sequencer.head().epoch.to_string(),
             sequence: published.sequence,
-            unnumbered_seconds: published
-                .unnumbered
-                .map(|(id, time)| age(id, time).as_secs_f64()),
+            unnumbered_seconds: unnumbered.map(|_| waits(unnumbered, stuck).as_secs_f64()),
             quarantined: published.quarantined,
             quarantine: quarantine.into_iter().map(Quarantined::from).collect(),
         })

@@ -59,8 +59,8 @@ pub(crate) struct Heartbeat {
     pub(crate) failures: u32,
     /// True if all events that are known are taken; not stored.
     pub(crate) is_level: bool,
-    /// Until when the last answer suffices, since it is fresh or the poll interval is not over; not
-    /// stored.
+    /// Until when the last answer suffices, since it is being applied, it is fresh, or the poll interval is
+    /// not over; not stored.
     pub(crate) quiet_until: Option<DateTime<Utc>>,
 }
 

@@ -102,26 +102,25 @@ pub(crate) trait Decide: sqlx::Database {
     /// Returns the oldest open decision.
     fn open_decision(pool: &Pool<Self>, s: &str) -> impl Answer<Option<Decided>>;
 
-    /// Locks an open decision and records that its execution has begun; returns false if another transaction has closed it.
+    /// Locks an open decision whose outcome so far is `known`, and records another one; returns false if another transaction
+    /// was first.
     fn begin_decision(
         tx: &mut Transaction<'_, Self>,
         position: i64,
+        known: Option<&str>,
         outcome: &str,
     ) -> impl Answer<bool>;
 
-    /// Closes an open decision that no instance has begun to execute; returns false if one has.
-    fn withdraw_decision(
-        tx: &mut Transaction<'_, Self>,
-        position: i64,
-        outcome: &str,
-    ) -> impl Answer<bool>;
-
-    /// Records the outcome of an open decision; returns false if another transaction has done so already.
+    /// Closes an open decision whose outcome so far is `known`; returns false if another transaction was first.
     fn close_decision(
         tx: &mut Transaction<'_, Self>,
         position: i64,
+        known: Option<&str>,
         outcome: &str,
     ) -> impl Answer<bool>;
+
+    /// Returns true if an instance has begun to execute an open decision.
+    fn is_under_way(tx: &mut Transaction<'_, Self>, s: &str) -> impl Answer<bool>;
 
     /// Records how far a decision is executed; returns false if it was taken back meanwhile.
     fn set_outcome(

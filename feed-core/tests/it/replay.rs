@@ -117,10 +117,20 @@ async fn a_replay_forgets_in_portions_what_it_repeats<B: Testable>(url: &str) {
     let undone = scene.handle.undo(replay, "eve").await;
     let refused = matches!(undone, Err(DecideError::CannotUndo(_, NoUndo::UnderWay)));
     assert!(refused, "{undone:?}");
+    // Its row is still there, and the replay will forget it.
+    let skipped = scene.handle.skip(&parked, "a mistake", "eve").await;
+    assert!(matches!(skipped, Err(DecideError::UnderWay)), "{skipped:?}");
+    assert_eq!(scene.handle.status().await.unwrap().sequence, 9);
 
     let repaired = ["DROP TRIGGER fail ON feed_skip", "DROP TRIGGER fail"];
     B::run(&scene.database, repaired[B::DIALECT]).await;
     B::run(&scene.database, "DELETE FROM effect").await;
+    // The feed is not needed to end it: another instance does so while it does not answer.
+    let elsewhere = "http://127.0.0.1:1/feed";
+    let mut other = consumer(&scene.database, elsewhere, scene.effect.clone()).await;
+    assert_eq!(other.poll_once().await.unwrap(), Polled::Interrupted);
+    assert_eq!(scene.handle.status().await.unwrap().decision, None);
+    other.leave().await.unwrap();
     scene.drain().await;
     let after = effects(&scene.database).await;
     assert_eq!(after, [parked, before[9].clone()], "10 and 12, and not 11");

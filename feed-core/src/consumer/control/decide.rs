@@ -4,6 +4,7 @@
 //! decision has got: one that is interrupted has touched what its outcome says.
 
 use chrono::{DateTime, Utc};
+use sqlx::Transaction;
 use tracing::warn;
 
 use super::decision::{DecideError, Decision, NoUndo, check_name, check_reason};
@@ -119,7 +120,7 @@ impl<B: Backend> Handle<B> {
         };
         let decision = B::decide(&mut tx, s, &decided).await?;
         // The owner of the partition may be retrying the event now: the lock orders both.
-        B::lock_partition(&mut tx, s, parked.partition).await?;
+        self.lock(&mut tx, parked.partition).await?;
         let skipping = Skipping {
             reason,
             by,
@@ -197,7 +198,7 @@ impl<B: Backend> Handle<B> {
                     }
                 };
                 // The owner of the partition may be retrying these events now: the lock orders both.
-                B::lock_partition(&mut tx, s, partition).await?;
+                self.lock(&mut tx, partition).await?;
                 let (done, rest) = match act {
                     Act::Retry => {
                         let retried =
@@ -296,7 +297,7 @@ impl<B: Backend> Handle<B> {
     async fn withdraw(&self, position: i64, by: &str) -> sqlx::Result<Option<Undone>> {
         let mut tx = self.database.begin().await?;
         let outcome = format!("not carried out: taken back by {by}");
-        if !B::withdraw_decision(&mut tx, position, &outcome).await? {
+        if !B::close_decision(&mut tx, position, None, &outcome).await? {
             return Ok(None);
         }
         let outcome = "taken back before it was carried out";
@@ -352,7 +353,7 @@ impl<B: Backend> Handle<B> {
             let mut partitions: Vec<i64> = kept.iter().map(|(partition, _)| *partition).collect();
             partitions.dedup();
             for partition in partitions {
-                B::lock_partition(&mut tx, s, partition).await?;
+                self.lock(&mut tx, partition).await?;
             }
             let ids: Vec<&str> = kept.iter().map(|(_, id)| id.as_str()).collect();
             let again = B::unskip(&mut tx, s, &ids, position, at).await?;
@@ -378,6 +379,17 @@ impl<B: Backend> Handle<B> {
             position: at,
             outcome,
         }))
+    }
+
+    /// Locks a partition, unless a replay forgets its events: what is decided about one would be forgotten, or repeated
+    /// after later ones (I6). A replay begins under the lock of all partitions.
+    async fn lock(&self, tx: &mut Transaction<'_, B>, partition: i64) -> Result<(), DecideError> {
+        let s = &self.subscription.name;
+        B::lock_partition(tx, s, partition).await?;
+        match B::is_under_way(tx, s).await? {
+            true => Err(DecideError::UnderWay),
+            false => Ok(()),
+        }
     }
 
     /// Returns the parked event with that id, or the first one of that subject, if it failed itself.

@@ -93,6 +93,9 @@ pub enum DecideError {
     /// The skip of many was taken back while it was executed; so many events were skipped before.
     #[error("the skip was taken back by another operator, after {0} events")]
     TakenBack(u64),
+    /// A replay is being executed, which repeats events.
+    #[error("a replay is being carried out, which repeats events: decide again when it is done")]
+    UnderWay,
     /// There is no such decision.
     #[error("there is no decision {0}: `decisions` lists them")]
     NoSuchDecision(i64),

@@ -29,19 +29,18 @@ use crate::store::operate::Skip;
 const AT_ONCE: i64 = 1_000;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The outcome of a decision of which a part is executed: it can no longer be taken back.
+/// The outcome of a replay of which a part is executed: it can no longer be taken back, nor end without effect.
 const UNDER_WAY: &str = "under way";
+
+/// The most attempts to read a page of a walk, so that one that fails now and then does not begin the walk anew.
+const ATTEMPTS: u32 = 5;
 
 /// The changes that a decision makes.
 struct Plan {
-    /// Partitions at or above this sequence …
-    from: Sequence,
-    /// … move to this position.
+    /// All partitions move to this position.
     to: Option<Position>,
     /// Where the subscription begins from now on.
     begins: Option<Sequence>,
-    /// Events from this sequence on are forgotten.
-    forget: Option<Sequence>,
     /// Entries without sequences to claim.
     claim: Vec<String>,
     /// The outcome to record.
@@ -51,10 +50,8 @@ struct Plan {
 impl Plan {
     fn saying(outcome: impl Into<String>) -> Self {
         Self {
-            from: 0,
             to: None,
             begins: None,
-            forget: None,
             claim: Vec::new(),
             outcome: outcome.into(),
         }
@@ -69,30 +66,10 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
     let open = B::open_decision(pool, s);
     if let Some(open) = follower.instance.statement(open).await? {
         follower.tried = Some(open.position);
-        let plan = match open.decision.parse() {
-            Ok(Decision::Resume(ResumeFrom::Kept)) => Plan::saying("goes on from where it was"),
-            Ok(Decision::Resume(ResumeFrom::Start)) => Plan {
-                to: Some(Position::default()),
-                begins: Some(0),
-                ..Plan::saying("goes on from the first event of the feed")
-            },
-            Ok(Decision::Resume(ResumeFrom::Now)) => newest_position(follower).await?,
-            Ok(Decision::Replay(from)) => replay(follower, from).await?,
-            // A newer version of this program stored it.
-            Err(error) => Plan::saying(format!("not carried out: {error}")),
-        };
-        if plan.to.is_some() {
-            claim_decided(follower, plan.forget).await?;
-        }
-        if let Some(from) = plan.forget {
-            forget(follower, &open, from).await?;
-        }
-        let resumes = open.decision.starts_with("resume");
-        follower
-            .instance
-            .database
-            .within(TRANSACTION, commit(follower, &open, plan, resumes))
-            .await?;
+        // It may take long, and nothing is taken meanwhile.
+        follower.leases.lose_sight();
+        execute(follower, &open).await?;
+        follower.leases.heartbeat(Heartbeat::forget_head);
     }
     follower.tried = None;
     follower.leases.signals.send_modify(|signals| {
@@ -103,6 +80,91 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
     // More decisions may be open, or the halt may remain.
     renew(&follower.instance, &follower.leases).await?;
     Ok(())
+}
+
+async fn execute<B: Backend, E: Effect<B>>(
+    follower: &mut Follower<B, E>,
+    open: &Decided,
+) -> Result<(), PollError> {
+    let plan = match open.decision.parse() {
+        Ok(Decision::Resume(ResumeFrom::Kept)) => Plan::saying("goes on from where it was"),
+        Ok(Decision::Resume(ResumeFrom::Start)) => Plan {
+            to: Some(Position::default()),
+            begins: Some(0),
+            ..Plan::saying("goes on from the first event of the feed")
+        },
+        Ok(Decision::Resume(ResumeFrom::Now)) => newest_position(follower).await?,
+        Ok(Decision::Replay(from)) => return replay(follower, open, from).await,
+        // A newer version of this program stored it.
+        Err(error) => Plan::saying(format!("not carried out: {error}")),
+    };
+    if plan.to.is_some() {
+        claim_decided(follower, None).await?;
+    }
+    let resumes = open.decision.starts_with("resume");
+    commit(follower, open, None, plan, resumes).await
+}
+
+/// Takes the events from a sequence on again. The first transaction moves the cursors, so that what is forgotten afterwards
+/// comes again, whatever happens in between; the feed is needed for it alone. Another instance, or a later start, does the
+/// rest.
+async fn replay<B: Backend, E: Effect<B>>(
+    follower: &mut Follower<B, E>,
+    open: &Decided,
+    from: Sequence,
+) -> Result<(), PollError> {
+    // Otherwise an instance has begun to execute it.
+    if open.can_be_undone {
+        match replay_position(follower, from).await? {
+            Ok(to) => {
+                let begun = begin_replay(follower, open, from, &to);
+                if !follower
+                    .instance
+                    .database
+                    .within(TRANSACTION, begun)
+                    .await?
+                {
+                    Mark::DecidedBefore.reached();
+                    return Ok(());
+                }
+            }
+            Err(reason) => {
+                let plan = Plan::saying(format!("not carried out: {reason}"));
+                return commit(follower, open, None, plan, false).await;
+            }
+        }
+    }
+    claim_decided(follower, Some(from)).await?;
+    forget(follower, open, from).await?;
+    let outcome = format!("takes the events from {from} on again");
+    commit(
+        follower,
+        open,
+        Some(UNDER_WAY),
+        Plan::saying(outcome),
+        false,
+    )
+    .await
+}
+
+/// Moves the cursors before `from`. Returns false if another instance has done so, or the decision is closed.
+async fn begin_replay<B: Backend, E: Effect<B>>(
+    follower: &Follower<B, E>,
+    open: &Decided,
+    from: Sequence,
+    to: &Position,
+) -> sqlx::Result<bool> {
+    let s = &follower.subscription.name;
+    let mut tx = follower.instance.database.begin().await?;
+    if !B::begin_decision(&mut tx, open.position, None, UNDER_WAY).await? {
+        return Ok(false);
+    }
+    // At 1 all partitions move, also those that have taken nothing. An operator's skip locks its partition, too.
+    B::reposition(&mut tx, s, if from == 1 { 0 } else { from }, to).await?;
+    // What came before a skipped event may come again, and must not wait for that (I6).
+    B::end_undo_from(&mut tx, s, from).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// Claims what is decided, whose claims may have been swept, so that it is not repeated: parked and skipped events, or
@@ -140,9 +202,9 @@ async fn claim_decided<B: Backend, E: Effect<B>>(
     }
 }
 
-/// Forgets the events that a replay repeats, in several transactions before that of the decision. Each locks the decision, so
-/// that an instance that is slower forgets nothing that is taken after it, and the partitions, so that none is skipped
-/// meanwhile. No instance takes an event while a decision is open.
+/// Forgets the events that a replay repeats, in several transactions. Each locks the decision, so that an instance that is
+/// slower forgets nothing that is taken after it. No instance takes an event while a decision is open, and no operator
+/// skips one.
 async fn forget<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     open: &Decided,
@@ -173,10 +235,9 @@ async fn forget_portion<B: Backend, E: Effect<B>>(
 ) -> sqlx::Result<Option<String>> {
     let s = &follower.subscription.name;
     let mut tx = follower.instance.database.begin().await?;
-    if !B::begin_decision(&mut tx, open.position, UNDER_WAY).await? {
+    if !B::begin_decision(&mut tx, open.position, Some(UNDER_WAY), UNDER_WAY).await? {
         return Ok(None);
     }
-    B::fence(&mut tx, s).await?;
     let repeated = B::repeated(&mut tx, s, from, after, AT_ONCE).await?;
     let ids: Vec<&str> = repeated.iter().map(String::as_str).collect();
     B::forget(&mut tx, s, &ids).await?;
@@ -184,32 +245,54 @@ async fn forget_portion<B: Backend, E: Effect<B>>(
     Ok(repeated.into_iter().next_back())
 }
 
+/// Closes a decision whose outcome so far is `known`, and makes the changes.
 async fn commit<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     open: &Decided,
+    known: Option<&str>,
     plan: Plan,
     resumes: bool,
 ) -> Result<(), PollError> {
+    let (s, outcome) = (&follower.subscription.name, plan.outcome.clone());
+    let committed = commit_plan(follower, open, known, plan, resumes);
+    match follower
+        .instance
+        .database
+        .within(TRANSACTION, committed)
+        .await?
+    {
+        true => warn!("carried out a decision about {s}: {outcome}"),
+        // Another instance has executed it.
+        false => Mark::DecidedBefore.reached(),
+    }
+    Ok(())
+}
+
+async fn commit_plan<B: Backend, E: Effect<B>>(
+    follower: &Follower<B, E>,
+    open: &Decided,
+    known: Option<&str>,
+    plan: Plan,
+    resumes: bool,
+) -> sqlx::Result<bool> {
     let s = &follower.subscription.name;
     let mut tx = follower.instance.database.begin().await?;
-    if !B::close_decision(&mut tx, open.position, &plan.outcome).await? {
-        // Another instance has executed it.
-        Mark::DecidedBefore.reached();
-        return Ok(());
+    if !B::close_decision(&mut tx, open.position, known, &plan.outcome).await? {
+        return Ok(false);
     }
     if resumes {
         B::unhalt(&mut tx, s, plan.begins).await?;
     }
     // Lock the partitions first: all transactions lock in this order.
     match &plan.to {
-        Some(to) => drop(B::reposition(&mut tx, s, plan.from, to).await?),
+        Some(to) => drop(B::reposition(&mut tx, s, 0, to).await?),
         // An instance that was about to halt for the same reason must not do so later.
         None if resumes => B::fence(&mut tx, s).await?,
         None => {}
     }
     if plan.to.is_some() {
         // What came before a skipped event may come again, and must not wait for that (I6).
-        B::end_undo_from(&mut tx, s, plan.from).await?;
+        B::end_undo_from(&mut tx, s, 0).await?;
     }
     let claims: Vec<Claim<'_>> = plan
         .claim
@@ -235,9 +318,7 @@ async fn commit<B: Backend, E: Effect<B>>(
         B::skip(&mut tx, s, &skips, Some(&open.decided_by)).await?;
     }
     tx.commit().await?;
-    follower.leases.heartbeat(Heartbeat::forget_head);
-    warn!("carried out a decision about {s}: {}", plan.outcome);
-    Ok(())
+    Ok(true)
 }
 
 /// Returns the position behind the newest event.
@@ -299,41 +380,27 @@ async fn entries_from<B: Backend, E: Effect<B>>(
     }
 }
 
-/// Returns the position before `from`, and the claims to drop.
-async fn replay<B: Backend, E: Effect<B>>(
+/// Returns the position before `from`, or why the feed has none.
+async fn replay_position<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     from: Sequence,
-) -> Result<Plan, PollError> {
+) -> Result<Result<Position, String>, PollError> {
     let (pool, s, _) = follower.instance.names();
     let standing = follower.instance.statement(B::standing(pool, s)).await?;
     let Some(epoch) = standing.epoch else {
         return Ok(match from {
-            1 => Plan {
-                to: Some(Position::default()),
-                forget: Some(1),
-                ..Plan::saying("takes all entries again")
-            },
-            _ => Plan::saying("not carried out: the feed has no numbers, only 1 is possible"),
+            1 => Ok(Position::default()),
+            _ => Err("the feed has no numbers, only 1 is possible".to_owned()),
         });
     };
     let found = match from {
         1 => start_of(&follower.source, &epoch).await,
-        _ => position_of(&follower.source, &epoch, from - 1).await,
+        _ => position_of(follower, &epoch, from - 1).await,
     };
-    Ok(match found {
-        Ok(Ok(to)) => Plan {
-            // All partitions move, also those that have taken nothing.
-            from: if from == 1 { 0 } else { from },
-            to: Some(to),
-            forget: Some(from),
-            ..Plan::saying(format!("takes the events from {from} on again"))
-        },
-        Ok(Err(reason)) => Plan::saying(format!("not carried out: {reason}")),
-        Err(PollError::Fetch(error)) if takes_no_cursor(&error) => {
-            Plan::saying(format!("not carried out: {error}"))
-        }
-        Err(error) => return Err(error),
-    })
+    match found {
+        Err(PollError::Fetch(error)) if takes_no_cursor(&error) => Ok(Err(error.to_string())),
+        found => found,
+    }
 }
 
 /// Returns the position before the first event, or why the feed has none. It keeps the epoch: the
@@ -361,8 +428,8 @@ fn takes_no_cursor(error: &FetchError) -> bool {
 
 /// Finds the position of an event by walking the pages up to it, or says why there is none. It is rarely
 /// needed, and a page costs milliseconds.
-async fn position_of(
-    source: &Source,
+async fn position_of<B: Backend, E: Effect<B>>(
+    follower: &Follower<B, E>,
     epoch: &str,
     sequence: Sequence,
 ) -> Result<Result<Position, String>, PollError> {
@@ -371,7 +438,7 @@ async fn position_of(
             "the feed has no event {sequence} of epoch {epoch}"
         )))
     };
-    let mut walk = Walk::forward(source, None);
+    let mut walk = Walk::forward(&follower.source, None).with_attempts(ATTEMPTS);
     loop {
         let document = match walk.next().await {
             Ok(Some(document)) => document,
@@ -383,6 +450,7 @@ async fn position_of(
             }
             Err(error) => return Err(error.into()),
         };
+        follower.leases.heard(None);
         let end = document.cursor.as_ref();
         if end.is_none_or(|end| end.epoch.as_str() != epoch) {
             return missing();

@@ -75,6 +75,12 @@ pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
         anchor,
         ..Position::default()
     };
+    let share = follower.cursors.share();
+    let documents = 0..backlog.documents.len();
+    let new = documents.flat_map(|index| backlog.new_in(index, |entry| share.holds(entry)));
+    follower
+        .leases
+        .fall_behind(new.map(|entry| entry.updated).min());
     let mut applied = 0;
     for index in (0..backlog.documents.len()).rev() {
         let document = &backlog.documents[index];
@@ -115,6 +121,7 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
     let (mut all_known, mut all_claimed) = (!begins, !begins);
     let mut walk = Walk::back(&follower.source, head, LIMITS);
     while let Some(document) = walk.next().await? {
+        follower.leases.heard(None);
         let ids: Vec<&str> = ids_of(&document).collect();
         let claimed = claimed(&follower.instance, &ids).await?;
         let known: HashSet<&str> = claimed.iter().map(String::as_str).collect();

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -48,8 +49,13 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
         arrivals: Vec<Arrival>,
         to: Position,
     ) -> Result<Option<usize>, PollError> {
+        // Effects may take long, and the feed is not asked meanwhile.
+        let suffices = |until| self.leases.heartbeat(|own| own.quiet_until = until);
+        suffices(Some(DateTime::<Utc>::MAX_UTC));
         let applied = self.applier.apply(&mut self.cursors.held, &arrivals, &to);
-        match applied.await {
+        let applied = applied.await;
+        suffices(None);
+        match applied {
             Ok(applied) if !applied.fenced => {
                 self.cursors.reach(to);
                 Ok(Some(applied.events))

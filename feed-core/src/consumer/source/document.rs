@@ -186,6 +186,11 @@ impl Document {
         }))
     }
 
+    /// Returns true if older entries may be in another document.
+    pub(crate) fn has_older(&self) -> bool {
+        !matches!(self.older(), Ok(None))
+    }
+
     /// Returns true if its feed may have later events elsewhere: for a page, and for the first part
     /// of the events after a cursor.
     pub(crate) fn is_part(&self) -> bool {
@@ -249,8 +254,8 @@ impl Document {
             .min()
     }
 
-    /// Returns the target of the first link with that relation and media type. Without one, a link
-    /// to a feed document comes before one to something else, such as a web page.
+    /// Returns the target of the first link with that relation and media type; without one, of the first that is not said to
+    /// be something else than a feed, such as a web page.
     pub(crate) fn link(
         &self,
         rel: &str,
@@ -265,7 +270,7 @@ impl Document {
             Some(wanted) => links.find(|link| is_of(link, &[wanted])),
             None => {
                 let feeds = |link: &&Link| link.media_type.is_none() || is_of(link, &FEEDS);
-                links.clone().find(feeds).or_else(|| links.next())
+                links.find(feeds)
             }
         };
         link.map(|link| {

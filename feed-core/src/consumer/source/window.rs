@@ -132,8 +132,14 @@ impl Window {
         }
         // All entries are still there.
         let dropped_nothing = self.newest.len() == self.shown && self.newest.iter().all(shows);
-        // So many entries are not pinned, or edited and moved up. A document may show more than is remembered.
-        let known_further = further.intersection(known).count();
+        // So many entries are not pinned, or edited and moved up. A document may show more than is remembered. Many may be
+        // edited at once: these prove nothing where an older page can show more.
+        let proves = |entry: &&FoundEntry| {
+            let is_edited = self.updated.is_some_and(|before| entry.updated > before);
+            let id = entry.id.as_str();
+            further.contains(id) && known.contains(id) && !(document.has_older() && is_edited)
+        };
+        let known_further = document.entries.iter().filter(proves).count();
         let half_is_known = known_further > 0 && 2 * known_further >= further.len().min(expected);
         if dropped_nothing || half_is_known {
             return Found::Probably;

@@ -109,45 +109,42 @@ impl Decide for Db {
     async fn begin_decision(
         tx: &mut Transaction<'_>,
         position: i64,
+        known: Option<&str>,
         outcome: &str,
     ) -> sqlx::Result<bool> {
         let begun = sqlx::query(
             "UPDATE -- decision::begin
-             feed_decision SET outcome = $2 WHERE position = $1 AND done_at IS NULL",
+             feed_decision SET outcome = $3
+             WHERE position = $1 AND done_at IS NULL AND outcome IS NOT DISTINCT FROM $2",
         );
-        let begun = begun.bind(position).bind(outcome).execute(&mut **tx);
-        Ok(begun.await?.rows_affected() == 1)
-    }
-
-    async fn withdraw_decision(
-        tx: &mut Transaction<'_>,
-        position: i64,
-        outcome: &str,
-    ) -> sqlx::Result<bool> {
-        let withdrawn = sqlx::query(sql!(
-            "UPDATE -- decision::withdraw
-             feed_decision SET done_at = {NOW}, outcome = $2
-             WHERE position = $1 AND outcome IS NULL"
-        ));
-        let withdrawn = withdrawn.bind(position).bind(outcome).execute(&mut **tx);
-        Ok(withdrawn.await?.rows_affected() == 1)
+        let begun = begun.bind(position).bind(known).bind(outcome);
+        Ok(begun.execute(&mut **tx).await?.rows_affected() == 1)
     }
 
     async fn close_decision(
         tx: &mut Transaction<'_>,
         position: i64,
+        known: Option<&str>,
         outcome: &str,
     ) -> sqlx::Result<bool> {
         let closed = sqlx::query(sql!(
             "UPDATE -- decision::close
-             feed_decision SET done_at = {NOW}, outcome = $2
-             WHERE position = $1 AND done_at IS NULL"
-        ))
-        .bind(position)
-        .bind(outcome)
-        .execute(&mut **tx)
-        .await?;
-        Ok(closed.rows_affected() == 1)
+             feed_decision SET done_at = {NOW}, outcome = $3
+             WHERE position = $1 AND done_at IS NULL AND outcome IS NOT DISTINCT FROM $2"
+        ));
+        let closed = closed.bind(position).bind(known).bind(outcome);
+        Ok(closed.execute(&mut **tx).await?.rows_affected() == 1)
+    }
+
+    async fn is_under_way(tx: &mut Transaction<'_>, s: &str) -> sqlx::Result<bool> {
+        sqlx::query_scalar(
+            "SELECT -- decision::under_way
+             EXISTS (SELECT 1 FROM feed_decision
+                     WHERE subscription = $1 AND done_at IS NULL AND outcome IS NOT NULL)",
+        )
+        .bind(s)
+        .fetch_one(&mut **tx)
+        .await
     }
 
     async fn set_outcome(

@@ -300,6 +300,7 @@ pub(super) fn problem(error: DecideError) -> Problem {
         }
         DecideError::Paused(_)
         | DecideError::NotPaused
+        | DecideError::UnderWay
         | DecideError::Retired(..)
         | DecideError::LastInstance(_) => {
             Problem::new(StatusCode::CONFLICT, "refused", NOT_ALLOWED, detail)
