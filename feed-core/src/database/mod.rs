@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::{Pool, Transaction};
+use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 use tracing::{Instrument, Span};
 
@@ -61,6 +62,8 @@ struct Shared<B: Backend> {
     /// Which file it is, if it is one.
     file: Option<(u64, u64)>,
     turns: Turns,
+    /// One permit for each connection that may listen at a time; reads need the others.
+    listeners: Arc<Semaphore>,
     suspicion: Suspicion,
     /// Whether it need not be written to.
     read_only: bool,
@@ -109,7 +112,7 @@ impl<B: Backend> Database<B> {
     ///
     /// | PostgreSQL | SQLite |
     /// |---|---|
-    /// | at least [`MIN_CONNECTIONS`](DatabaseOptions::MIN_CONNECTIONS); a feed and a consumer keep one each, to listen | one connection, which is the writer; feed-core opens four more to read from |
+    /// | at least [`MIN_CONNECTIONS`](DatabaseOptions::MIN_CONNECTIONS); a feed and a consumer keep one each, to listen, up to half of it | one connection, which is the writer; feed-core opens four more to read from |
     /// | sessions, not those of a pooler in transaction mode | `journal_mode = WAL`, `synchronous = FULL`, `foreign_keys = ON`, `secure_delete = ON`, a `busy_timeout` |
     /// | `read committed`, read-write, `standard_conforming_strings`, no `synchronous_commit = off` | |
     /// | with a `schema`: that schema in the `search_path` of its sessions | |
@@ -137,8 +140,10 @@ impl<B: Backend> Database<B> {
         options: &DatabaseOptions,
         suspicion: Suspicion,
     ) -> Result<Self, DatabaseError> {
+        let listeners = pools.reader.options().get_max_connections() / 2;
         let database = Self {
             shared: Arc::new(Shared {
+                listeners: Arc::new(Semaphore::new(listeners as usize)),
                 file: B::file(&pools.writer),
                 pools,
                 pooled: options.direct_url.is_some(),
@@ -164,6 +169,11 @@ impl<B: Backend> Database<B> {
     #[must_use]
     pub fn writer(&self) -> &Pool<B> {
         &self.shared.pools.writer
+    }
+
+    /// Limits the connections that listen.
+    fn listeners(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.shared.listeners)
     }
 
     /// Where events are numbered.

@@ -1,16 +1,29 @@
 //! Listens for the notifications of other instances, and connects again after a lost connection.
 
+use std::time::Duration;
+
 use crate::http::with_causes;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::Database;
 use crate::store::Backend;
 
+/// The pause after a refused LISTEN: a pooler refuses each one at once.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// The notifications on one channel, as long as the connection lasts.
 pub(crate) struct News<B: Backend> {
     channel: &'static str,
     state: State<B>,
+    /// Held while a connection listens.
+    permit: Option<OwnedSemaphorePermit>,
+    /// When to try next.
+    next: Instant,
+    /// True if it was logged that too many others listen.
+    crowded: bool,
 }
 
 enum State<B: Backend> {
@@ -27,19 +40,38 @@ impl<B: Backend> News<B> {
         Self {
             channel,
             state: State::Idle,
+            permit: None,
+            next: Instant::now(),
+            crowded: false,
         }
     }
 
-    /// Begins to listen, unless it has already.
+    /// Begins to listen, unless it has already, or others use so many connections for it that too few would be left.
     pub(crate) fn listen(&mut self, database: &Database<B>) {
-        if matches!(self.state, State::Idle) {
-            let (database, channel) = (database.clone(), self.channel);
-            let listen = async move {
-                let listening = B::listen(database.reader(), channel);
-                database.statement(listening).await
-            };
-            self.state = State::Connecting(tokio::spawn(listen));
+        if !matches!(self.state, State::Idle) || Instant::now() < self.next {
+            return;
         }
+        let Ok(permit) = database.listeners().try_acquire_owned() else {
+            if !std::mem::replace(&mut self.crowded, true) {
+                warn!(
+                    "half of the connections for reading listen already; polling in place of LISTEN. Let the database \
+                     have more connections"
+                );
+            }
+            return;
+        };
+        self.permit = Some(permit);
+        let (database, channel) = (database.clone(), self.channel);
+        let listen = async move {
+            let listening = B::listen(database.reader(), channel);
+            database.statement(listening).await
+        };
+        self.state = State::Connecting(tokio::spawn(listen));
+    }
+
+    fn stop(&mut self) {
+        self.state = State::Idle;
+        self.permit = None;
     }
 
     /// Waits for a notification, and returns its text if that is known; waits for ever if not
@@ -55,7 +87,8 @@ impl<B: Backend> News<B> {
                         None
                     }
                     Err(error) => {
-                        self.state = State::Idle;
+                        self.stop();
+                        self.next = Instant::now() + AGAIN;
                         warn!(
                             error = with_causes(&error),
                             "LISTEN unavailable; falling back to polling"
@@ -67,7 +100,7 @@ impl<B: Backend> News<B> {
             State::Listening(listener) => match B::notified(listener).await {
                 Ok(said) => Some(said),
                 Err(error) => {
-                    self.state = State::Idle;
+                    self.stop();
                     warn!(
                         error = with_causes(&error),
                         "LISTEN connection lost; falling back to polling"

@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use feed_core::http::with_causes;
-use feed_core::{Database, outbox};
+use feed_core::{Database, DatabaseOptions, outbox};
 use futures_util::future::join_all;
 use harness::FreshDatabase;
 use sqlx::{Executor, Postgres, Sqlite};
 
-use crate::support::{Publisher, Testable, event, until};
+use crate::support::{Publisher, Recorder, Testable, consumer, event, serve, until};
 
 harness::on_both_databases! {
     instances_that_start_together_migrate_once
@@ -210,4 +210,34 @@ async fn a_suspicion_closes_the_connections_of_one_database_only() {
     })
     .await;
     assert!(is_there(in_use.1).await, "the other keeps its connections");
+}
+
+/// The publisher and one consumer would keep both connections that are for reading.
+#[tokio::test]
+async fn listeners_leave_connections_to_read_with() {
+    let source = FreshDatabase::postgres().await;
+    let options = DatabaseOptions::new(source.url());
+    let options = options.connections(DatabaseOptions::MIN_CONNECTIONS);
+    let database = Database::<Postgres>::open(options).await.unwrap();
+    let publisher = Publisher::on(database.clone(), "http://localhost/").await;
+    let address = serve(publisher.feed.router()).await;
+    let publishing = tokio::spawn(publisher.feed.clone().run());
+    let consumer = consumer(&database, &format!("{address}/feed"), Recorder::default()).await;
+    let (handle, shutdown) = (consumer.handle(), consumer.shutdown());
+    let consuming = tokio::spawn(consumer.run());
+    for count in 1..=3 {
+        publisher.append(&event("order/1")).await;
+        publisher.feed.committed();
+        until("it is taken", async || {
+            handle.status().await.unwrap().sequence == count
+        })
+        .await;
+    }
+    let listening = "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    assert_eq!(Postgres::numbers(&database, listening).await, [1]);
+    shutdown.cancel();
+    publisher.shutdown.cancel();
+    publishing.await.unwrap();
+    consuming.await.unwrap();
 }

@@ -313,3 +313,19 @@ async fn an_event_without_a_number_is_rewritten() {
     let data = <Postgres as Testable>::texts(&publisher.database, data).await;
     assert_eq!(data, [r#"{"id":7}"#; 2]);
 }
+
+/// Its snapshot may be from before events that the lock of the subject orders before it.
+#[tokio::test]
+async fn a_rewrite_at_another_isolation_is_refused() {
+    let database = harness::FreshDatabase::postgres().await;
+    let publisher = Publisher::<Postgres>::open(database.url()).await;
+    publisher.append(&of("order/7")).await;
+    let mut tx = publisher.database.begin().await.unwrap();
+    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let refused = outbox::rewrite(&mut tx, &erased("order/7"), without_person).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("repeatable read"), "{refused}");
+}

@@ -136,11 +136,20 @@ impl NativePublish for Postgres {
 
 /// Locks the head until the transaction ends: numbering skips a locked head and tries again later.
 async fn hold(tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
-    sqlx::query(
+    let isolation: Option<String> = sqlx::query_scalar(
         "SELECT -- outbox::hold
-         FROM feed_head FOR UPDATE",
+         current_setting('transaction_isolation') FROM feed_head FOR UPDATE",
     )
-    .execute(&mut **tx)
+    .fetch_optional(&mut **tx)
     .await?;
-    Ok(())
+    // An older snapshot would miss events that have committed since, and these would keep their data.
+    match isolation.as_deref() {
+        None | Some("read committed") => Ok(()),
+        Some(isolation) => {
+            let refused = format!(
+                "events are rewritten in a transaction at `read committed`, and this one is at `{isolation}`"
+            );
+            Err(sqlx::Error::Configuration(refused.into()))
+        }
+    }
 }
