@@ -47,6 +47,12 @@ pub(in crate::subscription) fn behind(lag: Lag) -> String {
     }
 }
 
+/// Says how many events have failed: `2 events are parked`.
+pub(in crate::subscription) fn parked(events: i64) -> String {
+    let are = if events == 1 { "is" } else { "are" };
+    format!("{} {are} parked", counted(events, "event"))
+}
+
 /// Capitalizes the beginning.
 pub(in crate::subscription) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
