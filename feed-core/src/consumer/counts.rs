@@ -10,7 +10,7 @@ use super::source::fetch_error::FetchError;
 use super::source::wait::SILENCE;
 use crate::database::Turns;
 use crate::http::metrics::{Counter, Histogram, Metric};
-use crate::store::measure::Progress;
+use crate::store::operate::Progress;
 
 /// Buckets for the events of one transaction.
 const SIZES: &[u64; 7] = &[1, 2, 5, 10, 20, 50, 100];
@@ -139,10 +139,11 @@ impl Counts {
     /// Returns the age of the oldest event that is not taken, as far as is known, in seconds. A feed that does not answer may
     /// have news.
     pub(super) fn lag(&self, progress: &Progress, now: DateTime<Utc>) -> f64 {
-        let heard = progress.last_contact.or(progress.started);
-        let since = progress.taken_until.or(heard).unwrap_or(self.begun);
+        let reported = &progress.reported;
+        let heard = reported.last_contact.or(reported.started);
+        let since = reported.taken_until.or(heard).unwrap_or(self.begun);
         let lag = (now - since).as_seconds_f64().max(0.0);
-        match progress.head.is_some_and(|head| head > progress.sequence) {
+        match reported.head.is_some_and(|head| head > progress.sequence) {
             false if lag <= SILENCE.as_secs_f64() => 0.0,
             _ => lag,
         }
@@ -152,6 +153,7 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::consume::Reported;
     use chrono::TimeDelta;
 
     #[test]
@@ -160,12 +162,15 @@ mod tests {
         let begun = counts.begun;
         let after = |seconds| begun + TimeDelta::seconds(seconds);
         let progress = |sequence, head, until: Option<i64>| Progress {
+            reported: Reported {
+                head,
+                taken_until: until.map(after),
+                last_contact: None,
+                started: Some(begun),
+                instances: 1,
+                retired: 0,
+            },
             sequence,
-            head,
-            taken_until: until.map(after),
-            last_contact: None,
-            started: Some(begun),
-            instances: 1,
             parked: 0,
             waiting: 0,
             halted: false,

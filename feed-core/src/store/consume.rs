@@ -143,23 +143,42 @@ pub(crate) struct Parked {
     pub(crate) attempts: i64,
 }
 
-/// The state of a subscription.
-#[derive(Debug, Clone)]
-pub(crate) struct Standing {
-    pub(crate) epoch: Option<String>,
-    /// The lowest cursor of all partitions, and when the event there was published.
-    pub(crate) sequence: Sequence,
-    pub(crate) updated: Option<DateTime<Utc>>,
+/// What the instances of a subscription have reported with their renewals, taken together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reported {
+    /// The newest event that any of them has seen in the feed, if it has sequences.
     pub(crate) head: Option<Sequence>,
     /// All events that were published before are taken, as far as live instances know, or the last ones did.
     pub(crate) taken_until: Option<DateTime<Utc>>,
     pub(crate) last_contact: Option<DateTime<Utc>>,
     /// When the first of the known instances started.
     pub(crate) started: Option<DateTime<Utc>>,
-    pub(crate) last_error: Option<String>,
     /// Live instances that are not retired, and those that are.
     pub(crate) instances: i64,
     pub(crate) retired: i64,
+}
+
+impl Reported {
+    /// Adds what an instance has seen since its last report, which is some seconds old.
+    pub(crate) fn add(&mut self, own: &Heartbeat) {
+        self.head = self.head.max(own.head_sequence);
+        self.last_contact = self.last_contact.max(own.last_contact);
+        // With one instance, its own report is current for the whole subscription.
+        if self.instances <= 1 {
+            self.taken_until = own.taken_until.or(self.taken_until);
+        }
+    }
+}
+
+/// The state of a subscription.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    pub(crate) reported: Reported,
+    pub(crate) epoch: Option<String>,
+    /// The lowest cursor of all partitions, and when the event there was published.
+    pub(crate) sequence: Sequence,
+    pub(crate) updated: Option<DateTime<Utc>>,
+    pub(crate) last_error: Option<String>,
     /// The feed that the latest instance follows, or has followed.
     pub(crate) feed: Option<String>,
     /// Failed events, which wait for a retry or the operator.

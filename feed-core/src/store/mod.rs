@@ -13,8 +13,6 @@ pub(crate) mod decide;
 mod error;
 mod listen;
 #[cfg(feature = "consume")]
-pub(crate) mod measure;
-#[cfg(feature = "consume")]
 pub(crate) mod operate;
 #[cfg(feature = "postgres")]
 mod postgres;

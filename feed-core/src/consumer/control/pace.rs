@@ -63,7 +63,8 @@ pub(in crate::consumer) async fn keep_samples<B: Backend>(
         }
         let sampled = progress(&handle).await;
         // Nothing is known of a feed that never answered.
-        let Some((progress, head)) = sampled.and_then(|it| it.head.map(|head| (it, head))) else {
+        let Some((progress, head)) = sampled.and_then(|it| it.reported.head.map(|head| (it, head)))
+        else {
             continue;
         };
         handle.counts.samples.push(Sample {

@@ -320,14 +320,6 @@ pub(in super::super) const NOT_STOPPED: &str = "NOT EXISTS (
     SELECT 1 FROM feed_decision WHERE subscription = $1 AND done_at IS NULL
 )";
 
-/// Returns the column that says until when all events are taken: as the live instances know, or as the last ones did.
-pub(super) fn taken_until() -> String {
-    format!(
-        "COALESCE(min(taken_until) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL), max(taken_until))
-         AS taken_until"
-    )
-}
-
 /// Returns the `FROM` and `WHERE` that select the due events that are the first parked ones of
 /// their subjects, in partitions that `$2` holds.
 pub(in super::super) fn from_due(now: &str) -> String {
