@@ -15,7 +15,7 @@ use uuid::fmt::Hyphenated;
 use super::reconcile::report::Reconciliation;
 use super::selection::Selection;
 use super::status::{Status, status_of};
-use crate::consumer::counts::Counts;
+use crate::consumer::measured::counts::Counts;
 use crate::consumer::progress::leases::Leases;
 use crate::consumer::received::Received;
 use crate::consumer::source::redact::redact_url;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::handle::Handle;
 use super::metrics::progress;
 use super::status::Status;
-use crate::consumer::samples::{EVERY, Pace, Sample};
+use crate::consumer::measured::samples::{EVERY, Pace, Sample};
 use crate::store::Backend;
 
 /// When the first sample is taken: most feeds have answered by then.

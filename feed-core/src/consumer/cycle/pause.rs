@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::effect::{Effect, LONGEST_PAUSE};
-use super::outcome::{PollError, Polled};
 use super::prepare::prepare;
-use super::round::follower::Follower;
-use super::source::fetch_error::FetchError;
+use crate::consumer::effect::{Effect, LONGEST_PAUSE};
+use crate::consumer::outcome::{PollError, Polled};
+use crate::consumer::round::follower::Follower;
+use crate::consumer::source::fetch_error::FetchError;
 use crate::store::Backend;
 
 /// The longest backoff.
@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Waits between two rounds. Local work continues meanwhile. The feed gets no requests, except for
 /// the data of parked events: a server that asks for a pause gets it. An `idle` consumer resumes as
 /// soon as there is local work.
-pub(super) async fn pause<B: Backend, E: Effect<B>>(
+pub(in crate::consumer) async fn pause<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
     pause: Duration,
     mut idle: bool,
@@ -48,7 +48,7 @@ pub(super) async fn pause<B: Backend, E: Effect<B>>(
 }
 
 /// Returns how long to wait before the next round.
-pub(super) fn pause_after<B: Backend, E>(
+pub(in crate::consumer) fn pause_after<B: Backend, E>(
     follower: &Follower<B, E>,
     round: &Result<Polled, PollError>,
 ) -> Duration {
