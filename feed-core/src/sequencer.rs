@@ -251,8 +251,8 @@ impl<B: Backend> Sequencer<B> {
                 return Ok(());
             }
             std::cmp::Ordering::Equal => head.anchor,
-            // What happens within a moment we see step by step. After a longer while the database may be
-            // another one, and further.
+            // Within a second this instance sees every step. After longer, the database may have been replaced by one
+            // that is ahead.
             std::cmp::Ordering::Greater if self.is_outdated() => {
                 let found = B::id_at(self.database.reader(), known.sequence);
                 self.database.statement(found).await?
@@ -291,7 +291,7 @@ impl<B: Backend> Sequencer<B> {
         }
         let (mut next, mut paced) = (Instant::now(), Instant::now());
         let (mut committed, mut failing) = (false, false);
-        let (mut unclosed, mut latest) = (None, DateTime::UNIX_EPOCH);
+        let mut second = OpenSecond::default();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -312,10 +312,7 @@ impl<B: Backend> Sequencer<B> {
                 }
             }
             let begun = SystemTime::now();
-            match self
-                .step(std::mem::take(&mut committed), &mut unclosed, &mut latest)
-                .await
-            {
+            match self.step(std::mem::take(&mut committed), &mut second).await {
                 Ok(pause) => {
                     self.trace_published(begun).await;
                     if failing {
@@ -342,14 +339,8 @@ impl<B: Backend> Sequencer<B> {
         }
     }
 
-    /// Does one step; returns how long to wait for the next one if no notification arrives. `unclosed` is the head
-    /// whose second waits for its end, and when it was first seen; `latest` the latest date that an answer can have.
-    async fn step(
-        &self,
-        committed: bool,
-        unclosed: &mut Option<(Head, DateTime<Utc>)>,
-        latest: &mut DateTime<Utc>,
-    ) -> sqlx::Result<Duration> {
+    /// Does one step; returns how long to wait for the next one if no notification arrives.
+    async fn step(&self, committed: bool, second: &mut OpenSecond) -> sqlx::Result<Duration> {
         let mut look = if committed {
             self.number_all().await?
         } else {
@@ -359,25 +350,15 @@ impl<B: Backend> Sequencer<B> {
             Mark::Unannounced.reached();
             look = self.number_all().await?;
         }
-        let now = look.head.read_at;
-        // The clock may have gone back.
-        *latest = now.max(*latest);
+        let until = second.closes_at(&look.head);
         if look.head.is_closed() || self.access == Access::Read {
             return Ok(TICK);
         }
-        let first_seen = match unclosed {
-            Some((head, seen)) if head.is_unchanged_in(&look.head) => *seen,
-            _ => {
-                *unclosed = Some((look.head.clone(), *latest));
-                *latest
-            }
-        };
-        let until = closes_at(look.head.updated, first_seen);
-        if now < until {
-            let left = (until - now).to_std();
-            return Ok(left.unwrap_or(TICK).min(TICK));
+        let left = until - look.head.read_at;
+        if left > TimeDelta::zero() {
+            return Ok(left.to_std().unwrap_or(TICK).min(TICK));
         }
-        // Only of this very head: a change that commits while the statement waits has a date of before.
+        // Close only this exact head: a change that commits while the statement waits carries an earlier date.
         let closing = B::close_second(self.database.numbering(), &look.head, until);
         self.database.statement(closing).await?;
         self.look().await?;
@@ -385,16 +366,33 @@ impl<B: Backend> Sequencer<B> {
     }
 }
 
-/// Returns when the second of an event is over that is stamped `updated`, and was visible at `first_seen`. The date that
-/// is announced then, a second before it, must be later than that of each answer without the event: readers send such a
-/// date too (RFC 9110, 13.1.3). A commit may take long after the stamp, and another instance may have answered from an
-/// older head for [`LONGEST_AGE`].
-fn closes_at(updated: DateTime<Utc>, first_seen: DateTime<Utc>) -> DateTime<Utc> {
-    let last_without = updated.max(first_seen) + LONGEST_AGE;
-    last_without
-        .duration_trunc(TimeDelta::seconds(1))
-        .unwrap_or(last_without)
-        + TimeDelta::seconds(2)
+/// The second of the newest event, until it is closed.
+#[derive(Debug, Default)]
+struct OpenSecond {
+    /// The head whose second it is, and the latest date when this instance first saw it.
+    head: Option<(Head, DateTime<Utc>)>,
+    /// The latest date that an answer can have had: the clock may go back.
+    latest: DateTime<Utc>,
+}
+
+impl OpenSecond {
+    /// Returns when the second of a head that was just read may be closed. The date that is announced then, a second before
+    /// it, must be later than that of each answer without the newest event: readers send such a date too (RFC 9110, 13.1.3).
+    /// A commit may take long after the event was stamped, and another instance may have answered from an older head for
+    /// [`LONGEST_AGE`].
+    fn closes_at(&mut self, head: &Head) -> DateTime<Utc> {
+        self.latest = self.latest.max(head.read_at);
+        let first_seen = match &self.head {
+            Some((known, seen)) if known.is_unchanged_in(head) => *seen,
+            _ => self.latest,
+        };
+        self.head = Some((head.clone(), first_seen));
+        let last_without = head.updated.max(first_seen) + LONGEST_AGE;
+        last_without
+            .duration_trunc(TimeDelta::seconds(1))
+            .unwrap_or(last_without)
+            + TimeDelta::seconds(2)
+    }
 }
 
 impl<B: Backend> Sequencer<B> {
@@ -423,5 +421,44 @@ impl<B: Backend> Sequencer<B> {
                 "traces do not show that events were published"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursor::Epoch;
+    use crate::event::EventId;
+
+    #[test]
+    fn a_second_closes_when_no_answer_without_its_events_can_have_its_date() {
+        let at = |millis| DateTime::UNIX_EPOCH + TimeDelta::milliseconds(millis);
+        let empty = Head {
+            feed_id: EventId::new(),
+            epoch: Epoch::random(),
+            page_size: 10,
+            created: at(0),
+            sequence: 1,
+            anchor: None,
+            updated: at(10_900),
+            closed_until: None,
+            closed_sequence: 0,
+            presentation: None,
+            revision: 0,
+            read_at: at(0),
+        };
+        let read = |sequence, read_at| Head {
+            sequence,
+            read_at: at(read_at),
+            ..empty.clone()
+        };
+        let mut second = OpenSecond::default();
+        // Another instance may have answered without it until 11.9, so 12 is the first date that is announced with it.
+        assert_eq!(second.closes_at(&read(1, 10_900)), at(13_000));
+        assert_eq!(second.closes_at(&read(1, 12_500)), at(13_000), "known");
+        // It was stamped long before it was committed.
+        assert_eq!(second.closes_at(&read(2, 20_100)), at(23_000));
+        // The clock goes back: answers have had later dates.
+        assert_eq!(second.closes_at(&read(3, 15_000)), at(23_000));
     }
 }
