@@ -1,6 +1,7 @@
 //! Executes the decisions of an operator. A decision stays open until its transaction commits, so
 //! that exactly one instance executes it.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -22,7 +23,7 @@ use crate::event::Sequence;
 use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Heartbeat, Position};
-use crate::store::decide::Decided;
+use crate::store::decide::{Decided, Verb, not_carried_out};
 use crate::store::operate::Skip;
 
 /// Events that are claimed or forgotten in one transaction, and the pause after it, so that no other writer waits long.
@@ -59,6 +60,11 @@ impl Plan {
             outcome: outcome.into(),
         }
     }
+
+    /// Changes nothing, for this reason.
+    fn none(reason: impl Display) -> Self {
+        Self::saying(not_carried_out(reason))
+    }
 }
 
 /// Executes the oldest open decision, if there is one.
@@ -79,7 +85,7 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
             Ok(Decision::Resume(ResumeFrom::Now)) => newest_position(follower).await?,
             Ok(Decision::Replay(from)) => replay(follower, from).await?,
             // A newer version of this program stored it.
-            Err(error) => Plan::saying(format!("not carried out: {error}")),
+            Err(error) => Plan::none(error),
         };
         if plan.to.is_some() {
             claim_decided(follower, plan.forget).await?;
@@ -87,7 +93,7 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
         if let Some(from) = plan.forget {
             forget(follower, &open, from).await?;
         }
-        let resumes = open.decision.starts_with("resume");
+        let resumes = open.verb() == Verb::Resume;
         follower
             .instance
             .database
@@ -245,7 +251,7 @@ async fn newest_position<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<Plan, PollError> {
     let Some(new) = follower.source.whole_head().await? else {
-        return Ok(Plan::saying("not carried out: the feed shows nothing"));
+        return Ok(Plan::none("the feed shows nothing"));
     };
     let newest = new.document.entries.last().cloned();
     let Some(cursor) = &new.document.cursor else {
@@ -313,7 +319,7 @@ async fn replay<B: Backend, E: Effect<B>>(
                 forget: Some(1),
                 ..Plan::saying("takes all entries again")
             },
-            _ => Plan::saying("not carried out: the feed has no numbers, only 1 is possible"),
+            _ => Plan::none("the feed has no numbers, only 1 is possible"),
         });
     };
     let found = match from {
@@ -328,10 +334,8 @@ async fn replay<B: Backend, E: Effect<B>>(
             forget: Some(from),
             ..Plan::saying(format!("takes the events from {from} on again"))
         },
-        Ok(Err(reason)) => Plan::saying(format!("not carried out: {reason}")),
-        Err(PollError::Fetch(error)) if takes_no_cursor(&error) => {
-            Plan::saying(format!("not carried out: {error}"))
-        }
+        Ok(Err(reason)) => Plan::none(reason),
+        Err(PollError::Fetch(error)) if takes_no_cursor(&error) => Plan::none(error),
         Err(error) => return Err(error),
     })
 }

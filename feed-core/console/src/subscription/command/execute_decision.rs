@@ -165,12 +165,11 @@ async fn look<B: Backend, E: Effect<B>>(
 ) -> Result<(Status, String), CommandError> {
     loop {
         // Read in this order, so that the status shows the effect of the decision.
-        let outcome = decided(handle, position)
-            .await?
-            .and_then(|decided| decided.outcome);
+        let decided = decided(handle, position).await?;
+        let void = decided.as_ref().is_some_and(Decided::has_changed_nothing);
         let status = handle.status().await?;
-        if let Some(outcome) = outcome {
-            if outcome.starts_with("not carried out") {
+        if let Some(outcome) = decided.and_then(|decided| decided.outcome) {
+            if void {
                 return Err(CommandError::NotCarriedOut(outcome));
             }
             match range {
