@@ -245,8 +245,8 @@ pub(crate) trait NativeConsume: sqlx::Database {
         effects: bool,
     ) -> impl Answer<Advanced<Self>>;
 
-    /// Claims events; returns the ids of those that were not claimed before. `is_last`: the effect comes next, which
-    /// is to find the planner as its role has set it.
+    /// Claims events; returns the ids of those that were not claimed before. `is_last`: the effect that follows must
+    /// see the role's planner settings.
     fn claim(
         tx: &mut Transaction<'_, Self>,
         s: &str,

@@ -1,5 +1,5 @@
-//! What keeps a subscription from being well. It is one rule: for the command `status` and its exit code, for the JSON of
-//! `GET /status`, for the page with all consumers, and for `feed status`.
+//! Reasons why a subscription needs attention: one rule for the command `status` and its exit code, for the JSON and the page
+//! of `GET /status`, for the page with all consumers, and for `feed status`.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -166,7 +166,7 @@ impl Standing {
             concerns.push(Concern::new(Kind::Failing, text, Some(error.clone())));
         }
         if self.instances == Some(0) {
-            // Then nobody knows either whether there are new events.
+            // New events cannot be known either.
             let (text, why) = match self.retired {
                 Some(1) => ("its only instance is retired", RETIRED),
                 Some(2..) => ("all its instances are retired", RETIRED),

@@ -60,7 +60,7 @@ fn shared(subscription: (&'static str, &str), progress: &Progress) -> Vec<Metric
     }
     gauge(
         "subscription_halted",
-        "1: nothing moves until a person decides.",
+        "1: nothing moves until an operator decides.",
         f64::from(u8::from(progress.halted)),
     );
     gauge(
@@ -70,7 +70,7 @@ fn shared(subscription: (&'static str, &str), progress: &Progress) -> Vec<Metric
     );
     gauge(
         "subscription_parked_events",
-        "Events that failed and wait for a retry or a person, up to 10,000.",
+        "Events that failed and wait for a retry or an operator, up to 10,000.",
         progress.parked as f64,
     );
     gauge(

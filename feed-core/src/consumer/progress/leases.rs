@@ -101,7 +101,7 @@ impl Leases {
         self.heartbeat(|own| own.is_level = own.head_sequence.is_none_or(|head| sequence >= head));
     }
 
-    /// Records that it is not known any more whether the feed has news.
+    /// Records that the feed may have news that this instance does not know of.
     pub(crate) fn lose_sight(&self) {
         self.heartbeat(|own| {
             own.is_level = false;
@@ -146,7 +146,7 @@ impl Signals {
             self.leases += 1;
         }
         self.held = held;
-        // What is due waits as well: it would end each pause at once.
+        // While halted or paused, report nothing as due: it would end each pause at once.
         self.due = census.due && census.halted.is_none() && census.paused.is_none();
         self.halted = census.halted;
         self.paused = census.paused;

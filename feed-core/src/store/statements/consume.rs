@@ -312,8 +312,8 @@ async fn note_attempt(tx: &mut Transaction<'_>, s: &str, event_id: &str) -> sqlx
     Ok(())
 }
 
-/// True unless the subscription `$1` is paused, or a decision about it is open: then no effect begins, also of an instance
-/// that does not know of it yet.
+/// True unless the subscription `$1` is paused, or a decision about it is open: then no effect begins. This also stops an
+/// instance that has not heard of it.
 pub(in super::super) const NOT_STOPPED: &str = "NOT EXISTS (
     SELECT 1 FROM feed_subscription WHERE name = $1 AND paused_at IS NOT NULL
     UNION ALL

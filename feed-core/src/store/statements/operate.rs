@@ -11,7 +11,7 @@ use crate::store::operate::{
 };
 use crate::store::sql::sql;
 
-/// The columns of an event that was taken, and where they are.
+/// Columns and joins for a taken event.
 const TAKEN: &str = "claim.event_id AS id, claim.subject, claim.sequence, claimed,
     COALESCE(skip.reason, parked.reason) AS reason,
     parked.event_id IS NOT NULL AS parked, skip.event_id IS NOT NULL AS skipped, skip.skipped_by
