@@ -18,7 +18,7 @@ use crate::database::news::News;
 use crate::event::Sequence;
 use crate::reached::Mark;
 use crate::store::Backend;
-use crate::store::publish::{CHANNEL, Head, Look, Numbered, Quarantined};
+use crate::store::publish::{CHANNEL, Head, HeadRead, Numbered, Quarantined};
 use crate::trace::{self, Kind, of_event};
 
 /// The poll interval when no notification arrives: the bound on the delay of an event whose
@@ -110,7 +110,7 @@ impl<B: Backend> Sequencer<B> {
         // Of concurrent callers, the first has already read it.
         if self.is_outdated() {
             Mark::StaleHead.reached();
-            self.look_locked().await?;
+            self.refresh_locked().await?;
         }
         Ok(self.head())
     }
@@ -131,16 +131,16 @@ impl<B: Backend> Sequencer<B> {
     }
 
     /// Reads the head from the database, for a reader who knows of a newer event.
-    pub(crate) async fn look(&self) -> sqlx::Result<Look> {
+    pub(crate) async fn refresh(&self) -> sqlx::Result<HeadRead> {
         let _one_at_a_time = self.looking.lock().await;
-        self.look_locked().await
+        self.refresh_locked().await
     }
 
-    async fn look_locked(&self) -> sqlx::Result<Look> {
+    async fn refresh_locked(&self) -> sqlx::Result<HeadRead> {
         let asked = self.begun.elapsed();
         let look = B::look(self.database.reader());
         let look = self.database.statement(look).await?;
-        self.learn(&look.head, asked).await?;
+        self.adopt(&look.head, asked).await?;
         self.report_quarantined(look.quarantined).await;
         Ok(look)
     }
@@ -181,9 +181,9 @@ impl<B: Backend> Sequencer<B> {
     }
 
     /// Numbers committed events until none is left.
-    pub(crate) async fn number_all(&self) -> sqlx::Result<Look> {
+    pub(crate) async fn number_all(&self) -> sqlx::Result<HeadRead> {
         if self.access == Access::Read {
-            return self.look().await;
+            return self.refresh().await;
         }
         let mut busy = BUSY_PAUSE;
         loop {
@@ -195,17 +195,17 @@ impl<B: Backend> Sequencer<B> {
                     if numbered == 0 && look.head.sequence > self.head().sequence {
                         Mark::NumberedBefore.reached();
                     }
-                    self.learn(&look.head, asked).await?;
+                    self.adopt(&look.head, asked).await?;
                     self.report_quarantined(look.quarantined).await;
                     look
                 }
-                Numbered::AtCommit => self.look_locked().await?,
+                Numbered::AtCommit => self.refresh_locked().await?,
                 Numbered::Busy => {
                     Mark::HeadLocked.reached();
                     drop(looking);
                     tokio::time::sleep(busy).await;
                     busy = (busy * 2).min(LONGEST_BUSY_PAUSE);
-                    self.look().await?
+                    self.refresh().await?
                 }
             };
             if !look.unnumbered {
@@ -216,10 +216,10 @@ impl<B: Backend> Sequencer<B> {
 
     /// Takes a head that was read at `asked`. The caller must hold `looking`, which makes it the
     /// newest.
-    async fn learn(&self, head: &Head, asked: Duration) -> sqlx::Result<()> {
+    async fn adopt(&self, head: &Head, asked: Duration) -> sqlx::Result<()> {
         let known = self.head();
         if known.epoch == head.epoch {
-            self.confirm(&known, head).await?;
+            self.check_history(&known, head).await?;
         }
         let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         self.looked.store(asked, Ordering::Relaxed);
@@ -232,7 +232,7 @@ impl<B: Backend> Sequencer<B> {
     }
 
     /// Checks whether `head` continues the known one.
-    async fn confirm(&self, known: &Head, head: &Head) -> sqlx::Result<()> {
+    async fn check_history(&self, known: &Head, head: &Head) -> sqlx::Result<()> {
         if head.revision != known.revision {
             info!(revision = head.revision, "a published event was corrected");
             self.rewrites.fetch_add(1, Ordering::Relaxed);
@@ -344,7 +344,7 @@ impl<B: Backend> Sequencer<B> {
         let mut look = if committed {
             self.number_all().await?
         } else {
-            self.look().await?
+            self.refresh().await?
         };
         if look.unnumbered {
             Mark::Unannounced.reached();
@@ -361,7 +361,7 @@ impl<B: Backend> Sequencer<B> {
         // Close only this exact head: a change that commits while the statement waits carries an earlier date.
         let closing = B::close_second(self.database.numbering(), &look.head, until);
         self.database.statement(closing).await?;
-        self.look().await?;
+        self.refresh().await?;
         Ok(TICK)
     }
 }

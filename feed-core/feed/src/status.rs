@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use clap::builder::ValueParser;
 use feed_chassis::{grouped, moment, parse_duration, parse_url};
 use feed_console::command::table as aligned;
-use feed_console::subscription::concern::{Behind, Concern, Kind, Standing};
+use feed_console::subscription::concern::{Behind, Concern, Kind, ReportedStatus};
 use feed_console::subscription::status_of;
 use feed_core::http::credentials::operator_authorization;
 use feed_core::http::{tls, with_causes};
@@ -85,7 +85,7 @@ enum Unknown {
 struct Row {
     /// Its address, without credentials.
     consumer: String,
-    answer: Result<Standing, Unknown>,
+    answer: Result<ReportedStatus, Unknown>,
 }
 
 /// Asks all consumers, and prints what they answer.
@@ -168,7 +168,7 @@ fn unreachable(error: reqwest::Error) -> Unknown {
     Unknown::Unreachable(with_causes(&error))
 }
 
-async fn read(mut response: Response) -> Result<Standing, Unknown> {
+async fn read(mut response: Response) -> Result<ReportedStatus, Unknown> {
     let status = response.status();
     let location = response.headers().get(LOCATION);
     if let Some(location) = location.filter(|_| status.is_redirection()) {
@@ -189,7 +189,7 @@ async fn read(mut response: Response) -> Result<Standing, Unknown> {
     if status != StatusCode::OK {
         return Err(Unknown::Other(refusal(status, &body)));
     }
-    match serde_json::from_slice::<Standing>(&body) {
+    match serde_json::from_slice::<ReportedStatus>(&body) {
         Ok(standing) if standing.sequence.is_some() && standing.head.is_some() => Ok(standing),
         _ => Err(Unknown::Other(
             "it answers with something else than a consumer's status".to_owned(),
@@ -340,7 +340,7 @@ enum State {
 }
 
 fn json(rows: &[Row]) -> String {
-    let nothing = Standing::default();
+    let nothing = ReportedStatus::default();
     let document = |row: &'_ Row| {
         let concerns = row.concerns();
         let (state, why) = match (&row.answer, concerns.first()) {

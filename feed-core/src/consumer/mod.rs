@@ -162,10 +162,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             leases,
             cursors: Cursors::new(),
             shutdown,
-            fresh: Duration::ZERO,
-            more: false,
+            fresh_for: Duration::ZERO,
+            has_more: false,
             logged: None,
-            tried: None,
+            failed_decision: None,
         };
         Ok(Self { follower, counts })
     }
@@ -197,7 +197,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     pub async fn poll_once(&mut self) -> Result<Polled, PollError> {
         let round = match prepare::prepare(&mut self.follower).await {
             Ok(None) => round::head::poll(&mut self.follower).await,
-            Ok(Some(Polled::Paused)) => round::head::look(&mut self.follower).await,
+            Ok(Some(Polled::Paused)) => round::head::poll_head_only(&mut self.follower).await,
             Ok(Some(ended)) => Ok(ended),
             Err(error) => Err(error),
         };
@@ -205,8 +205,8 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         match round {
             Ok(Polled::Applied(_) | Polled::UpToDate { .. }) => leases.reach(seen.sequence),
             Ok(Polled::Halted) | Err(_) => {
-                leases.lose_sight();
-                self.follower.source.return_home();
+                leases.mark_unknown();
+                self.follower.source.forget_redirect();
             }
             Ok(_) => {}
         }

@@ -58,7 +58,7 @@ pub(crate) struct Heartbeat {
     /// Rounds that failed in a row; not stored.
     pub(crate) failures: u32,
     /// True if all events that are known are taken; not stored.
-    pub(crate) is_level: bool,
+    pub(crate) is_caught_up: bool,
     /// Until when the last answer suffices, since it is fresh or the poll interval is not over; not
     /// stored.
     pub(crate) quiet_until: Option<DateTime<Utc>>,
@@ -69,14 +69,14 @@ impl Heartbeat {
     pub(crate) fn keep_contact(&mut self, now: DateTime<Utc>) {
         let quiet = self.quiet_until.map(|until| until.min(now));
         self.last_contact = self.last_contact.max(quiet);
-        if self.is_level {
+        if self.is_caught_up {
             self.taken_until = Some(now);
         }
     }
 
     /// The feed shows events that are not taken; the oldest was published at that time, by the publisher's clock.
-    pub(crate) fn fall_behind(&mut self, oldest: DateTime<Utc>) {
-        self.is_level = false;
+    pub(crate) fn record_lag_since(&mut self, oldest: DateTime<Utc>) {
+        self.is_caught_up = false;
         self.taken_until = Some(oldest.min(Utc::now()));
     }
 
@@ -84,7 +84,7 @@ impl Heartbeat {
     pub(crate) fn forget_head(&mut self) {
         self.head_sequence = None;
         self.taken_until = None;
-        self.is_level = false;
+        self.is_caught_up = false;
     }
 }
 

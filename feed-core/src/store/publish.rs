@@ -79,7 +79,7 @@ pub(crate) struct Published {
 
 /// The result of reading the head.
 #[derive(Debug, Clone)]
-pub(crate) struct Look {
+pub(crate) struct HeadRead {
     pub(crate) head: Head,
     /// True if committed events have no sequence yet.
     pub(crate) unnumbered: bool,
@@ -143,15 +143,15 @@ const SHOWN: usize = 200;
 pub(crate) enum Numbered {
     /// Committed events have their sequences; this is the head then. So many rows left the outbox now: none, if a COMMIT or
     /// another instance has numbered them before.
-    Done(Look, i64),
+    Done(HeadRead, i64),
     /// Another instance is numbering. Its snapshot may be older than our commit: try again.
     Busy,
     /// There is nothing to do: on this database an event gets its sequence at the commit.
     AtCommit,
 }
 
-impl From<Option<(Look, i64)>> for Numbered {
-    fn from(numbered: Option<(Look, i64)>) -> Self {
+impl From<Option<(HeadRead, i64)>> for Numbered {
+    fn from(numbered: Option<(HeadRead, i64)>) -> Self {
         numbered.map_or(Self::Busy, |(look, numbered)| Self::Done(look, numbered))
     }
 }
@@ -254,7 +254,7 @@ pub(crate) trait Publish: sqlx::Database {
     fn change_epoch(tx: &mut Transaction<'_, Self>, epoch: &Epoch) -> impl Answer<()>;
 
     /// Reads the head.
-    fn look(pool: &Pool<Self>) -> impl Answer<Look>;
+    fn look(pool: &Pool<Self>) -> impl Answer<HeadRead>;
 
     /// Closes the second before `until`, if `head` is still what was read, and has been so since before `until`.
     fn close_second(pool: &Pool<Self>, head: &Head, until: DateTime<Utc>) -> impl Answer<()>;

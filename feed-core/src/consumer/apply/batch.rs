@@ -262,7 +262,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         to: &Position,
         applies: bool,
     ) -> sqlx::Result<Begun<B>> {
-        let (_, s, me) = self.instance.names();
+        let (_, s, me) = self.instance.scope();
         let mut tx = self.instance.database.begin().await?;
         let effects = !arrivals.is_empty();
         let (kept, guard) = B::advance(&mut tx, s, me, held, to, effects).await?;

@@ -71,10 +71,10 @@ impl Plan {
 pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<(), PollError> {
-    let (pool, s, _) = follower.instance.names();
+    let (pool, s, _) = follower.instance.scope();
     let open = B::open_decision(pool, s);
     if let Some(open) = follower.instance.statement(open).await? {
-        follower.tried = Some(open.position);
+        follower.failed_decision = Some(open.position);
         let plan = match open.decision.parse() {
             Ok(Decision::Resume(ResumeFrom::Kept)) => Plan::saying("goes on from where it was"),
             Ok(Decision::Resume(ResumeFrom::Start)) => Plan {
@@ -100,7 +100,7 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
             .within(TRANSACTION, commit(follower, &open, plan, resumes))
             .await?;
     }
-    follower.tried = None;
+    follower.failed_decision = None;
     follower.leases.signals.send_modify(|signals| {
         signals.decision = None;
         signals.halted = None;
@@ -120,7 +120,7 @@ async fn claim_decided<B: Backend, E: Effect<B>>(
 ) -> Result<(), PollError> {
     let (instance, mut after) = (&follower.instance, String::new());
     loop {
-        let (pool, s, _) = instance.names();
+        let (pool, s, _) = instance.scope();
         let decided = instance
             .statement(B::decided(pool, s, replay, &after, AT_ONCE))
             .await?;
@@ -310,7 +310,7 @@ async fn replay<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     from: Sequence,
 ) -> Result<Plan, PollError> {
-    let (pool, s, _) = follower.instance.names();
+    let (pool, s, _) = follower.instance.scope();
     let standing = follower.instance.statement(B::standing(pool, s)).await?;
     let Some(epoch) = standing.epoch else {
         return Ok(match from {

@@ -29,7 +29,7 @@ pub(in crate::consumer) async fn prepare<B: Backend, E: Effect<B>>(
         return Ok(Some(Polled::Paused));
     }
     if !follower.cursors.is_known_under(signals.leases) {
-        let (pool, s, me) = follower.instance.names();
+        let (pool, s, me) = follower.instance.scope();
         let before = follower.cursors.seen.epoch.clone();
         let held = follower.instance.statement(B::held(pool, s, me)).await?;
         if held.is_empty() && !follower.cursors.held.is_empty() {
@@ -47,7 +47,7 @@ pub(in crate::consumer) async fn prepare<B: Backend, E: Effect<B>>(
         if moved_back || before != follower.cursors.seen.epoch {
             // The head of another feed, or of this one before it was restored, is unrelated. One without partitions
             // follows none.
-            follower.more = false;
+            follower.has_more = false;
             follower.leases.heartbeat(Heartbeat::forget_head);
         }
         if two_feeds && !follower.cursors.held.is_empty() {

@@ -179,7 +179,7 @@ impl Sought {
 
 /// Returns which of these events any instance has claimed.
 async fn claimed<B: Backend>(instance: &Instance<B>, ids: &[&str]) -> sqlx::Result<Vec<String>> {
-    let (pool, s, _) = instance.names();
+    let (pool, s, _) = instance.scope();
     instance.statement(B::claimed(pool, s, ids)).await
 }
 

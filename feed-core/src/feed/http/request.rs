@@ -20,7 +20,7 @@ impl<B: Backend> Inner<B> {
             return Ok(head);
         }
         Mark::ReaderAhead.reached();
-        let head = self.sequencer.look().await?.head;
+        let head = self.sequencer.refresh().await?.head;
         match self.access == Access::Read && !known(&head) {
             true => Err(not_yet()),
             false => Ok(head),

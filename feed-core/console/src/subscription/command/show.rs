@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::reconcile::summary;
 use super::words::{WHAT_TO_DO, behind, grouped, moment, parked, sentence};
 use crate::command::{CommandError, Done, print, print_json};
-use crate::subscription::concern::{Concern, Kind, Standing};
+use crate::subscription::concern::{Concern, Kind, ReportedStatus};
 use crate::subscription::pace::words;
 use feed_core::Backend;
 use feed_core::consumer::{Handle, Pace, Paused, Reconciliation, Status};
@@ -43,7 +43,8 @@ impl StatusDocument {
         let status = handle.status().await?;
         let pace = handle.pace(&status);
         Ok(Self {
-            concerns: Standing::of(&status, pace.as_ref(), reconciliation.as_ref()).concerns(),
+            concerns: ReportedStatus::of(&status, pace.as_ref(), reconciliation.as_ref())
+                .concerns(),
             pace,
             status,
             reconciliation,
