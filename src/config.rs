@@ -84,12 +84,13 @@ pub(crate) struct Config {
     #[arg(long, env, help_heading = "Network", value_name = "URL")]
     pub(crate) base_url: Option<BaseUrl>,
 
-    /// A file of credentials to ask for, one per line: `read NAME:PASSWORD` (the feed only) or
-    /// `operate NAME:PASSWORD` (everything), or a token in place of both; SIGHUP reads it again
+    /// Require credentials: a file with one a line, `read NAME:PASSWORD` (the feed alone) or
+    /// `operate NAME:PASSWORD` (everything), or a token in place of both; SIGHUP reloads it
     #[arg(long, env, help_heading = "Network", value_name = "FILE", value_parser = Credentials::from_setting)]
     pub(crate) credentials_file: Option<Credentials>,
 
-    /// Allow access from other machines without credentials: anyone there can do everything
+    /// Listen on an address that other machines reach without requiring credentials: anyone there
+    /// can do everything
     #[arg(long, env, help_heading = "Network", value_parser = BoolishValueParser::new())]
     pub(crate) allow_anonymous: bool,
 
@@ -139,7 +140,7 @@ pub(crate) struct Config {
     )]
     pub(crate) instance: String,
 
-    /// The format of the log on standard error; `RUST_LOG` sets the level, such as `debug`
+    /// The form of the log on standard error; `RUST_LOG` selects what is logged, such as `debug`
     #[arg(
         long,
         env,

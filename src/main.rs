@@ -7,11 +7,10 @@ mod moving;
 mod services;
 mod start_page;
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use feed_chassis::{Mounted, ServeError, Settings, parse_command_line, run};
+use feed_chassis::{Mounted, ServeError, Settings, parse_command_line, reachable, run};
 use feed_console::{DatabaseSettings, Follow, StatusSettings};
 use feed_core::consumer::FeedCredentials;
 use tokio_util::sync::CancellationToken;
@@ -139,15 +138,4 @@ async fn shop(
         .mount("invoice", invoice)
         .mount("shipping", shipping);
     Ok(shop)
-}
-
-/// A wildcard address is reached at the loopback one.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
 }

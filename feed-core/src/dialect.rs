@@ -1,4 +1,4 @@
-//! What a service needs to write each of its statements once, for both databases.
+//! Lets a service write each SQL statement once for both databases.
 //!
 //! The statements are in a file of their own, say `store/statements.rs`. Each database's module compiles that file
 //! and chooses the dialect for it. So the statements are not generic: to them, `Db` is one database.

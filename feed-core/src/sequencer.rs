@@ -21,7 +21,7 @@ use crate::database::news::News;
 use crate::event::Sequence;
 use crate::reached::Mark;
 use crate::store::Backend;
-use crate::store::publish::{CHANNEL, Head, Look, Numbered, Quarantined};
+use crate::store::publish::{CHANNEL, Head, HeadRead, Numbered, Quarantined};
 use crate::trace::{self, Kind, of_event};
 
 /// The poll interval when no notification arrives: the bound on the delay of an event whose
@@ -122,7 +122,7 @@ impl<B: Backend> Sequencer<B> {
         // Of concurrent callers, the first has already read it.
         if self.is_outdated() {
             Mark::StaleHead.reached();
-            self.look_locked().await?;
+            self.refresh_locked().await?;
         }
         Ok(self.head())
     }
@@ -143,16 +143,16 @@ impl<B: Backend> Sequencer<B> {
     }
 
     /// Reads the head from the database, for a reader who knows of a newer event.
-    pub(crate) async fn look(&self) -> sqlx::Result<Look> {
+    pub(crate) async fn refresh(&self) -> sqlx::Result<HeadRead> {
         let _one_at_a_time = self.looking.lock().await;
-        self.look_locked().await
+        self.refresh_locked().await
     }
 
-    async fn look_locked(&self) -> sqlx::Result<Look> {
+    async fn refresh_locked(&self) -> sqlx::Result<HeadRead> {
         let asked = self.begun.elapsed();
         let look = B::look(self.database.reader());
         let look = self.database.statement(look).await?;
-        self.learn(&look, asked).await?;
+        self.adopt(&look, asked).await?;
         Ok(look)
     }
 
@@ -192,9 +192,9 @@ impl<B: Backend> Sequencer<B> {
     }
 
     /// Numbers committed events until none is left, or until another session has locked the head for `patience`.
-    pub(crate) async fn number_all(&self, patience: Duration) -> sqlx::Result<Look> {
+    pub(crate) async fn number_all(&self, patience: Duration) -> sqlx::Result<HeadRead> {
         if self.access == Access::Read {
-            return self.look().await;
+            return self.refresh().await;
         }
         let (mut busy, mut began) = (BUSY_PAUSE, Instant::now());
         loop {
@@ -206,17 +206,17 @@ impl<B: Backend> Sequencer<B> {
                     if numbered == 0 && look.head.sequence > self.head().sequence {
                         Mark::NumberedBefore.reached();
                     }
-                    self.learn(&look, asked).await?;
+                    self.adopt(&look, asked).await?;
                     began = Instant::now();
                     look
                 }
-                Numbered::AtCommit => self.look_locked().await?,
+                Numbered::AtCommit => self.refresh_locked().await?,
                 Numbered::Busy => {
                     Mark::HeadLocked.reached();
                     drop(looking);
                     tokio::time::sleep(busy).await;
                     busy = (busy * 2).min(LONGEST_BUSY_PAUSE);
-                    let look = self.look().await?;
+                    let look = self.refresh().await?;
                     if began.elapsed() >= patience {
                         return Ok(look);
                     }
@@ -230,10 +230,10 @@ impl<B: Backend> Sequencer<B> {
     }
 
     /// Takes what was read at `asked`. The caller must hold `looking`, which makes it the newest.
-    async fn learn(&self, look: &Look, asked: Duration) -> sqlx::Result<()> {
+    async fn adopt(&self, look: &HeadRead, asked: Duration) -> sqlx::Result<()> {
         let (known, head) = (self.head(), &look.head);
         if known.epoch == head.epoch {
-            self.confirm(&known, head).await?;
+            self.check_history(&known, head).await?;
         }
         let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         self.looked.store(asked, Ordering::Relaxed);
@@ -247,7 +247,7 @@ impl<B: Backend> Sequencer<B> {
         Ok(())
     }
 
-    fn note_stuck(&self, look: &Look) {
+    fn note_stuck(&self, look: &HeadRead) {
         let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
         let at = look.head.sequence;
         let since = stuck.filter(|(known, _)| *known == at);
@@ -264,7 +264,7 @@ impl<B: Backend> Sequencer<B> {
     }
 
     /// Checks whether `head` continues the known one.
-    async fn confirm(&self, known: &Head, head: &Head) -> sqlx::Result<()> {
+    async fn check_history(&self, known: &Head, head: &Head) -> sqlx::Result<()> {
         if head.revision != known.revision {
             info!(revision = head.revision, "a published event was corrected");
             self.rewrites.fetch_add(1, Ordering::Relaxed);
@@ -283,8 +283,8 @@ impl<B: Backend> Sequencer<B> {
                 return Ok(());
             }
             std::cmp::Ordering::Equal => head.anchor,
-            // What happens within a moment we see step by step. After a longer while the database may be
-            // another one, and further.
+            // Within a second this instance sees every step. After longer, the database may have been replaced by one
+            // that is ahead.
             std::cmp::Ordering::Greater if self.is_outdated() => {
                 let found = B::id_at(self.database.reader(), known.sequence);
                 self.database.statement(found).await?
@@ -324,7 +324,7 @@ impl<B: Backend> Sequencer<B> {
         let (mut next, mut paced) = (Instant::now(), Instant::now());
         let mut committed = false;
         let (mut failing, mut is_stuck) = (None, false);
-        let (mut unclosed, mut latest) = (None, DateTime::UNIX_EPOCH);
+        let mut second = OpenSecond::default();
         let mut closing: Option<JoinHandle<sqlx::Result<()>>> = None;
         loop {
             let closed = OptionFuture::from(closing.as_mut());
@@ -355,10 +355,7 @@ impl<B: Backend> Sequencer<B> {
                 }
             }
             let begun = SystemTime::now();
-            match self
-                .step(std::mem::take(&mut committed), &mut unclosed, &mut latest)
-                .await
-            {
+            match self.step(std::mem::take(&mut committed), &mut second).await {
                 Ok((pause, due)) => {
                     self.trace_published(begun).await;
                     if failing.take().is_some() {
@@ -415,55 +412,61 @@ impl<B: Backend> Sequencer<B> {
     }
 
     /// Does one step; returns how long to wait for the next one if no notification arrives, and the head whose second is
-    /// due to be closed, with its end. `unclosed` is the head whose second waits for its end, and when it was first seen;
-    /// `latest` the latest date that an answer can have.
+    /// due to be closed, with its end.
     async fn step(
         &self,
         committed: bool,
-        unclosed: &mut Option<(Head, DateTime<Utc>)>,
-        latest: &mut DateTime<Utc>,
+        second: &mut OpenSecond,
     ) -> sqlx::Result<(Duration, Option<(Head, DateTime<Utc>)>)> {
         let mut look = if committed {
             self.number_all(BUSY).await?
         } else {
-            self.look().await?
+            self.refresh().await?
         };
         if look.unnumbered {
             Mark::Unannounced.reached();
             look = self.number_all(BUSY).await?;
         }
-        let now = look.head.read_at;
-        // The clock may have gone back.
-        *latest = now.max(*latest);
+        let until = second.closes_at(&look.head);
         if look.head.is_closed() || self.access == Access::Read {
             return Ok((TICK, None));
         }
-        let first_seen = match unclosed {
-            Some((head, seen)) if head.is_unchanged_in(&look.head) => *seen,
-            _ => {
-                *unclosed = Some((look.head.clone(), *latest));
-                *latest
-            }
-        };
-        let until = closes_at(look.head.updated, first_seen);
-        if now < until {
-            let left = (until - now).to_std();
-            return Ok((left.unwrap_or(TICK).min(TICK), None));
+        let left = until - look.head.read_at;
+        if left > TimeDelta::zero() {
+            return Ok((left.to_std().unwrap_or(TICK).min(TICK), None));
         }
+        // Close only this exact head: a change that commits while the statement waits carries an earlier date.
         Ok((TICK, Some((look.head, until))))
     }
 }
 
-/// Returns when the second of an event is over that is stamped `updated`, and was visible at `first_seen`. The date that
-/// is announced then, a second before it, must be later than that of each answer without the event: readers send such a
-/// date too (RFC 9110, 13.1.3). A commit may take long after the stamp, and another instance may have answered from an
-/// older head for [`LONGEST_AGE`].
-fn closes_at(updated: DateTime<Utc>, first_seen: DateTime<Utc>) -> DateTime<Utc> {
-    let last_without = updated.max(first_seen) + LONGEST_AGE;
-    last_without
-        .duration_trunc(TimeDelta::seconds(1))
-        .unwrap_or(last_without)
-        + TimeDelta::seconds(2)
+/// The second of the newest event, until it is closed.
+#[derive(Debug, Default)]
+struct OpenSecond {
+    /// The head whose second it is, and the latest date when this instance first saw it.
+    head: Option<(Head, DateTime<Utc>)>,
+    /// The latest date that an answer can have had: the clock may go back.
+    latest: DateTime<Utc>,
+}
+
+impl OpenSecond {
+    /// Returns when the second of a head that was just read may be closed. The date that is announced then, a second before
+    /// it, must be later than that of each answer without the newest event: readers send such a date too (RFC 9110, 13.1.3).
+    /// A commit may take long after the event was stamped, and another instance may have answered from an older head for
+    /// [`LONGEST_AGE`].
+    fn closes_at(&mut self, head: &Head) -> DateTime<Utc> {
+        self.latest = self.latest.max(head.read_at);
+        let first_seen = match &self.head {
+            Some((known, seen)) if known.is_unchanged_in(head) => *seen,
+            _ => self.latest,
+        };
+        self.head = Some((head.clone(), first_seen));
+        let last_without = head.updated.max(first_seen) + LONGEST_AGE;
+        last_without
+            .duration_trunc(TimeDelta::seconds(1))
+            .unwrap_or(last_without)
+            + TimeDelta::seconds(2)
+    }
 }
 
 impl<B: Backend> Sequencer<B> {
@@ -492,5 +495,44 @@ impl<B: Backend> Sequencer<B> {
                 "traces do not show that events were published"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursor::Epoch;
+    use crate::event::EventId;
+
+    #[test]
+    fn a_second_closes_when_no_answer_without_its_events_can_have_its_date() {
+        let at = |millis| DateTime::UNIX_EPOCH + TimeDelta::milliseconds(millis);
+        let empty = Head {
+            feed_id: EventId::new(),
+            epoch: Epoch::random(),
+            page_size: 10,
+            created: at(0),
+            sequence: 1,
+            anchor: None,
+            updated: at(10_900),
+            closed_until: None,
+            closed_sequence: 0,
+            presentation: None,
+            revision: 0,
+            read_at: at(0),
+        };
+        let read = |sequence, read_at| Head {
+            sequence,
+            read_at: at(read_at),
+            ..empty.clone()
+        };
+        let mut second = OpenSecond::default();
+        // Another instance may have answered without it until 11.9, so 12 is the first date that is announced with it.
+        assert_eq!(second.closes_at(&read(1, 10_900)), at(13_000));
+        assert_eq!(second.closes_at(&read(1, 12_500)), at(13_000), "known");
+        // It was stamped long before it was committed.
+        assert_eq!(second.closes_at(&read(2, 20_100)), at(23_000));
+        // The clock goes back: answers have had later dates.
+        assert_eq!(second.closes_at(&read(3, 15_000)), at(23_000));
     }
 }

@@ -45,8 +45,12 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
             .against("bare batched statements"),
         Figure::new("drain, four instances", "events/s", Goal::RatioAtLeast(1.0))
             .against("one instance"),
-        Figure::new("statements, four instances", "an event", Goal::RatioAtMost(1.05))
-            .against("one instance"),
+        Figure::new(
+            "statements, four instances",
+            "an event",
+            Goal::RatioAtMost(1.05),
+        )
+        .against("one instance"),
     ];
     for round in 0..=lab.rounds {
         let mut sides = ["bare", "one", "four"];
@@ -68,7 +72,9 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
                 .iter()
                 .filter(|each| !each.name().starts_with("lease") && each.text != LOWEST);
             let sent: i64 = sent.map(|each| each.calls).sum();
-            let index = ["bare", "one", "four"].iter().position(|each| *each == side);
+            let index = ["bare", "one", "four"]
+                .iter()
+                .position(|each| *each == side);
             found[index.context("a side")?] = (rate, sent as f64 / events as f64);
             lab.drop(&url).await?;
         }
@@ -100,9 +106,7 @@ async fn drain(lab: &Lab, url: &str, feed: &str, events: i64, instances: usize) 
         processes.push(lab.start(start).await?);
     }
     loop {
-        let lowest: i64 = sqlx::query_scalar(LOWEST)
-            .fetch_one(&pool)
-            .await?;
+        let lowest: i64 = sqlx::query_scalar(LOWEST).fetch_one(&pool).await?;
         if lowest >= events {
             break;
         }

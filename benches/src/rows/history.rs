@@ -37,13 +37,15 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
         ("304", 304, |feed| {
             vec![get("/feed", &[("If-None-Match", &feed.etag)])]
         }),
-        ("page", 200, |feed| feed.pages(|epoch, page| {
-            format!("/feed/{epoch}/{page}")
-        })),
+        ("page", 200, |feed| {
+            feed.pages(|epoch, page| format!("/feed/{epoch}/{page}"))
+        }),
         ("batch of 100", 200, Feed::batches),
         ("seek", 303, |feed| {
             let cursors = feed.cursors.iter();
-            cursors.map(|cursor| get(&format!("/feed?after={cursor}"), &[])).collect()
+            cursors
+                .map(|cursor| get(&format!("/feed?after={cursor}"), &[]))
+                .collect()
         }),
     ];
     let time = lab.seconds(3.0, 0.5);

@@ -21,7 +21,12 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
         let process = lab.start(start).await?;
         // It has read the feed and waits now.
         tokio::time::sleep(Duration::from_secs(5)).await;
-        note(lab, &format!("{name}, idle, PostgreSQL"), process.memory()?.0, 20.0);
+        note(
+            lab,
+            &format!("{name}, idle, PostgreSQL"),
+            process.memory()?.0,
+            20.0,
+        );
     }
     note(lab, "order, idle, PostgreSQL", order.memory()?.0, 20.0);
     for name in ["order", "invoice", "shipping"] {
@@ -30,7 +35,12 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
         let start = Start::service(name, &url).set("FEED_URL", feed.clone());
         let process = lab.start(start).await?;
         tokio::time::sleep(Duration::from_secs(5)).await;
-        note(lab, &format!("{name}, idle, SQLite"), process.memory()?.0, 20.0);
+        note(
+            lab,
+            &format!("{name}, idle, SQLite"),
+            process.memory()?.0,
+            20.0,
+        );
     }
     let (long, events) = lab.long_history().await?;
     let order = lab.start(Start::service("order", &long)).await?;

@@ -31,7 +31,11 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     let start = Start::bare("canned", &[&file.display().to_string()]);
     let bare = lab.start(start.on_core(0)).await?;
     let (requests, time) = (vec![asked], lab.seconds(4.0, 0.5));
-    let figure = Figure::new("304 from the head, 16 connections", "/s", Goal::RatioAtLeast(0.9));
+    let figure = Figure::new(
+        "304 from the head, 16 connections",
+        "/s",
+        Goal::RatioAtLeast(0.9),
+    );
     lab.compare(
         [figure.against("constant 304, bare route")],
         async || Ok([rate(order.address, requests.clone(), 16, time, 304).await?]),

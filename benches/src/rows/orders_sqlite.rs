@@ -21,7 +21,9 @@ use crate::process::Start;
 
 pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     let file = |name: &str| format!("sqlite:{}", lab.directory.join(name).display());
-    let ours = lab.start(Start::service("order", &file("orders.db"))).await?;
+    let ours = lab
+        .start(Start::service("order", &file("orders.db")))
+        .await?;
     let database = Database::<Sqlite>::open(&file("bare.db")).await?;
     let migrations = <Sqlite as Store>::MIGRATIONS;
     database.migrate("_order_migrations", migrations).await?;
@@ -48,7 +50,9 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
                 let catalog = Sqlite::named(&mut tx, customer, &wanted.items()).await?;
                 let new = wanted.clone().check(&catalog);
                 let new = new.map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
-                let order = Sqlite::insert(&mut tx, new).await?.context("the customer is gone")?;
+                let order = Sqlite::insert(&mut tx, new)
+                    .await?
+                    .context("the customer is gone")?;
                 outbox::append(&mut tx, &order.placed(&base)).await?;
                 tx.commit().await?;
                 orders += 1;

@@ -68,7 +68,9 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
             p99.ours.push(percentile(&mut took, 0.99));
         }
     }
-    [asked, p50, p99].into_iter().for_each(|figure| lab.record(figure));
+    [asked, p50, p99]
+        .into_iter()
+        .for_each(|figure| lab.record(figure));
     readers.shutdown().await;
     varnish.stop().await
 }
@@ -115,10 +117,16 @@ impl Reader {
     async fn follow(mut self, received: mpsc::UnboundedSender<f64>) -> Result<()> {
         let mut reconnects = 0;
         loop {
-            let asked = get(&format!("/feed?after={}", self.cursor), &[("Prefer", "wait=30")]);
+            let asked = get(
+                &format!("/feed?after={}", self.cursor),
+                &[("Prefer", "wait=30")],
+            );
             let Ok(answer) = self.connection.exchange(&asked).await else {
                 reconnects += 1;
-                ensure!(reconnects < RECONNECTS, "{reconnects} connections were lost");
+                ensure!(
+                    reconnects < RECONNECTS,
+                    "{reconnects} connections were lost"
+                );
                 self.connection = Connection::open(self.varnish).await?;
                 continue;
             };

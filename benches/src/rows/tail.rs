@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use sqlx::PgPool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::http::{new_order, once};
 use crate::lab::Lab;
@@ -98,7 +98,9 @@ impl Pair {
 
     /// Returns bytes and requests for an event, with or without compression.
     async fn follow_with(&self, compression: bool) -> Result<[f64; 2]> {
-        self.wire.uncompressed.store(!compression, Ordering::Relaxed);
+        self.wire
+            .uncompressed
+            .store(!compression, Ordering::Relaxed);
         // The request that waits was sent before.
         self.place(1).await?;
         let read = || {
@@ -167,8 +169,12 @@ impl Wire {
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
             let mut part = buffer[..read].to_vec();
             if ask {
-                let compressed = part.windows(COMPRESSED.len()).position(|line| line == COMPRESSED);
-                if let Some(at) = compressed && self.uncompressed.load(Ordering::Relaxed) {
+                let compressed = part
+                    .windows(COMPRESSED.len())
+                    .position(|line| line == COMPRESSED);
+                if let Some(at) = compressed
+                    && self.uncompressed.load(Ordering::Relaxed)
+                {
                     part.drain(at..at + COMPRESSED.len());
                 }
                 // A consumer's requests have no body, and are written at once.

@@ -121,7 +121,10 @@ async fn all_answered(
     }
     // Each has reached the point where it waits.
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    ensure!(readers.try_join_next().is_none(), "a reader was not held back");
+    ensure!(
+        readers.try_join_next().is_none(),
+        "a reader was not held back"
+    );
     let notified = tell().await?;
     let mut took = Vec::new();
     while let Some(answered) = readers.join_next().await {

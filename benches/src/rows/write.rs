@@ -1,6 +1,5 @@
 //! A page of 100 entries, written by us and by `atom_syndication`'s own writer: the same entries,
-//! as that crate has read them from our page. In this process, on one thread, only the
-//! writing. (`cargo bench -p bench --features page` has the same and the reading in more detail.)
+//! as that crate has read them from our page; then both read it. In this process, on one thread.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -19,7 +18,12 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     let time = lab.seconds(2.0, 0.3);
     let against = "atom_syndication, same entries";
     lab.compare(
-        [Figure::new("a page of 100 entries written", "µs", Goal::RatioAtMost(0.5)).against(against)],
+        [Figure::new(
+            "a page of 100 entries written",
+            "µs",
+            Goal::RatioAtMost(0.5),
+        )
+        .against(against)],
         async || Ok([each(time, || drop(black_box(page.write())))]),
         async || {
             Ok([each(time, || {

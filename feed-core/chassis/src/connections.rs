@@ -37,8 +37,8 @@ use super::files::connections_of;
 use super::host::names_one_host;
 use super::html;
 use super::large::LargeBodies;
+use super::log_throttle::LogThrottle;
 use super::requests::{Counting, drop_unanswered};
-use super::seldom::Seldom;
 use feed_http::{Failure, Problem};
 
 /// The limits of a client's use of the service.
@@ -105,10 +105,10 @@ pub(super) async fn serve(
     let requests = Arc::new(Requests {
         limit: limits.request,
         large: LargeBodies::at_most(limits.large),
-        slow: Seldom::default(),
+        slow: LogThrottle::default(),
         failures,
     });
-    let failed = Seldom::default();
+    let failed = LogThrottle::default();
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -169,7 +169,7 @@ struct Requests {
     limit: Duration,
     large: Arc<LargeBodies>,
     /// Those with a body that exceeded the timeout.
-    slow: Seldom,
+    slow: LogThrottle,
     failures: Failures,
 }
 

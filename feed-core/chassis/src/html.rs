@@ -10,6 +10,7 @@ use maud::{DOCTYPE, Markup, html};
 use url::Url;
 
 use super::routing::get;
+use super::words::MOMENT;
 use feed_http::{BaseUrl, Page, Problem, negotiate};
 
 const STYLESHEET: &str = include_str!("style.css");
@@ -306,7 +307,7 @@ pub fn time(instant: DateTime<Utc>) -> Markup {
 /// Formats an instant to the second.
 #[must_use]
 pub fn instant(instant: DateTime<Utc>) -> Markup {
-    time_element(instant, "%Y-%m-%d %H:%M:%S UTC")
+    time_element(instant, MOMENT)
 }
 
 /// Formats the day of an instant.

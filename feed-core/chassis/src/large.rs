@@ -12,13 +12,13 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::error;
 
-use super::seldom::Seldom;
+use super::log_throttle::LogThrottle;
 
 /// All of them.
 #[derive(Debug)]
 pub(super) struct LargeBodies {
     permits: Arc<Semaphore>,
-    refused: Seldom,
+    refused: LogThrottle,
 }
 
 /// The permit of a request, once it has one.
@@ -42,7 +42,7 @@ impl LargeBodies {
     pub(super) fn at_most(count: usize) -> Arc<Self> {
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(count)),
-            refused: Seldom::default(),
+            refused: LogThrottle::default(),
         })
     }
 

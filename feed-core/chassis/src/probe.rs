@@ -41,8 +41,9 @@ async fn ask(address: SocketAddr) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Replaces a wildcard address by the loopback address.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+/// Returns where this machine reaches a listener at that address: a wildcard is reached at the loopback address.
+#[must_use]
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     address.set_ip(match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),

@@ -15,7 +15,7 @@ use tower::{Layer, Service};
 use super::html::{Frame, vary_by_accept, wants_pages};
 use feed_http::Page;
 
-/// The layer.
+/// A layer that answers browsers with pages in place of problem documents, in the frame of the service.
 #[derive(Debug, Clone)]
 pub struct ProblemsAsPages {
     frame: Arc<Frame<'static>>,
@@ -93,7 +93,7 @@ where
     }
 }
 
-/// An answer in progress.
+/// The answer of a route, which may have to become a page.
 #[derive(Debug)]
 pub struct Answering<F> {
     accept: Vec<HeaderValue>,

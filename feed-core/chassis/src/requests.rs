@@ -279,7 +279,7 @@ where
     }
 }
 
-/// An answer in progress.
+/// The answer of a route, which is counted when it ends, or is dropped.
 #[derive(Debug)]
 pub(super) struct Answering<F> {
     span: Span,

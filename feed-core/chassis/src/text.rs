@@ -1,12 +1,6 @@
 //! Texts that people typed, or that came from elsewhere: what they must not have, and how they are shown beside other text.
 
-/// Returns true for a character that one line of text must not have: control characters, separators of lines, and those
-/// that change the direction of the text behind them. Marks of direction are none: they are letters' neighbours in
-/// scripts that are written from right to left.
-#[must_use]
-pub fn is_control(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
+pub use feed_http::is_control;
 
 /// Returns true if a reader sees anything: a character that is neither blank nor one that Unicode shows as nothing
 /// (`Default_Ignorable_Code_Point`, and the Braille pattern without dots).

@@ -1,5 +1,6 @@
-//! Formats numbers for sentences.
+//! Formats numbers and times for sentences.
 
+use chrono::{DateTime, Utc};
 use indicatif::HumanCount;
 
 /// Formats a number with thousands separators: `12,300`.
@@ -17,6 +18,15 @@ pub fn counted(number: impl TryInto<i64>, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {one}{plural}", grouped(number))
 }
+
+/// Formats an instant to the second: `2026-01-31 12:00:00 UTC`.
+#[must_use]
+pub fn moment(at: DateTime<Utc>) -> String {
+    at.format(MOMENT).to_string()
+}
+
+/// The format of an instant to the second.
+pub(crate) const MOMENT: &str = "%Y-%m-%d %H:%M:%S UTC";
 
 #[cfg(test)]
 mod tests {

@@ -93,7 +93,7 @@ impl Command {
         }
     }
 
-    /// The same for a service on one kind of database.
+    /// As [`execute`](Self::execute), for a service that supports one database.
     pub(crate) async fn execute_on<B: Backend>(
         &self,
         database: DatabaseOptions,

@@ -1,7 +1,9 @@
-//! Text of others in the terminal.
+//! Makes untrusted text safe for a terminal.
+
+use feed_core::http::is_control;
 
 /// Returns the text without characters that a terminal would obey, on one line.
-pub(crate) fn printable(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let visible = |c: char| match c {
         '\n' | '\r' | '\t' => ' ',
         c if is_obeyed(c) => '\u{fffd}',
@@ -36,9 +38,8 @@ pub(crate) fn compact(json: &str) -> String {
 }
 
 fn is_obeyed(c: char) -> bool {
-    // The latter change the order in which the rest of the line is shown.
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    // Marks of direction change the order in which the rest of the line is shown.
+    is_control(c) || matches!(c, '\u{200e}' | '\u{200f}')
 }
 
 #[cfg(test)]
@@ -66,7 +67,7 @@ mod tests {
     #[test]
     fn a_terminal_obeys_nothing() {
         let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}b";
-        assert_eq!(printable(hostile), "a\u{fffd}[2J\u{fffd}31m\u{fffd}b");
+        assert_eq!(one_line(hostile), "a\u{fffd}[2J\u{fffd}31m\u{fffd}b");
         let json = serde_json::to_string(hostile).expect("a string");
         let escaped = escaped(&json);
         assert!(escaped.is_ascii(), "{escaped}");

@@ -5,15 +5,15 @@
 //! characters.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::builder::ValueParser;
-use feed_chassis::{grouped, parse_duration, parse_url};
-use feed_console::subscription::concern::{Behind, Concern, Kind, Standing};
+use feed_chassis::{grouped, moment, parse_duration, parse_url};
+use feed_console::command::table as aligned;
+use feed_console::subscription::concern::{Behind, Concern, Kind, ReportedStatus};
 use feed_console::subscription::status_of;
 use feed_core::http::credentials::operator_authorization;
 use feed_core::http::{tls, with_causes};
@@ -24,7 +24,7 @@ use reqwest::{Client, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::printable::{escaped, printable};
+use crate::printable::{escaped, one_line};
 
 /// The most bytes that are read of an answer: the differences of a comparison are in it.
 const LARGEST: usize = 1024 * 1024;
@@ -85,7 +85,7 @@ enum Unknown {
 struct Row {
     /// Its address, without credentials.
     consumer: String,
-    answer: Result<Standing, Unknown>,
+    answer: Result<ReportedStatus, Unknown>,
 }
 
 /// Asks all consumers, and prints what they answer.
@@ -152,7 +152,7 @@ fn shown(url: &Url) -> String {
     let _ = url.set_password(None);
     url.set_query(None);
     url.set_fragment(None);
-    printable(url.as_str().trim_end_matches('/'))
+    one_line(url.as_str().trim_end_matches('/'))
 }
 
 fn unreachable(error: reqwest::Error) -> Unknown {
@@ -168,7 +168,7 @@ fn unreachable(error: reqwest::Error) -> Unknown {
     Unknown::Unreachable(with_causes(&error))
 }
 
-async fn read(mut response: Response) -> Result<Standing, Unknown> {
+async fn read(mut response: Response) -> Result<ReportedStatus, Unknown> {
     let status = response.status();
     let location = response.headers().get(LOCATION);
     if let Some(location) = location.filter(|_| status.is_redirection()) {
@@ -189,7 +189,7 @@ async fn read(mut response: Response) -> Result<Standing, Unknown> {
     if status != StatusCode::OK {
         return Err(Unknown::Other(refusal(status, &body)));
     }
-    match serde_json::from_slice::<Standing>(&body) {
+    match serde_json::from_slice::<ReportedStatus>(&body) {
         Ok(standing) if standing.sequence.is_some() && standing.head.is_some() => Ok(standing),
         _ => Err(Unknown::Other(
             "it answers with something else than a consumer's status".to_owned(),
@@ -260,7 +260,6 @@ impl Row {
             false => short(&concerns.join(", ")),
         };
         let taken = format!("{} of {}", known(standing.sequence), known(standing.head));
-        let contact = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
         [
             consumer,
             state,
@@ -268,7 +267,7 @@ impl Row {
             standing.behind().unwrap_or_else(none),
             known(standing.parked),
             known(standing.instances),
-            standing.last_contact.map_or_else(none, contact),
+            standing.last_contact.map_or_else(none, moment),
         ]
     }
 
@@ -292,7 +291,7 @@ impl Row {
 
 /// Returns a text of a service as it is printed.
 fn short(text: &str) -> String {
-    let text = printable(text);
+    let text = one_line(text);
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
@@ -309,29 +308,8 @@ fn table(rows: &[Row]) -> String {
         "Instances",
         "Last contact",
     ];
-    let lines: Vec<[String; 7]> = rows.iter().map(Row::cells).collect();
-    let widths = std::array::from_fn::<usize, 7, _>(|column| {
-        let cells = lines.iter().map(|line| line[column].chars().count());
-        cells.max().unwrap_or(0).max(titles[column].len())
-    });
-    let mut text = String::new();
-    let mut write_line = |cells: [&str; 7], reasons: &[String]| {
-        let mut line = String::new();
-        for (cell, width) in cells.iter().zip(widths) {
-            // A failing write to a String cannot be.
-            let _ = write!(line, "{cell:<width$}  ");
-        }
-        text += line.trim_end();
-        text.push('\n');
-        for reason in reasons {
-            let _ = writeln!(text, "    {reason}");
-        }
-    };
-    write_line(titles, &[]);
-    for (line, row) in lines.iter().zip(rows) {
-        write_line(line.each_ref().map(String::as_str), &row.reasons());
-    }
-    text
+    let rows = rows.iter().map(|row| (row.cells(), row.reasons()));
+    aligned(titles, rows, "")
 }
 
 /// A consumer in the JSON that is printed.
@@ -362,7 +340,7 @@ enum State {
 }
 
 fn json(rows: &[Row]) -> String {
-    let nothing = Standing::default();
+    let nothing = ReportedStatus::default();
     let document = |row: &'_ Row| {
         let concerns = row.concerns();
         let (state, why) = match (&row.answer, concerns.first()) {

@@ -17,7 +17,7 @@ use feed_core::{Cursor, Received};
 use url::Url;
 
 use crate::deliver::as_json;
-use crate::printable::{compact, escaped, printable};
+use crate::printable::{compact, escaped, one_line};
 use crate::types::{self, parse_type};
 
 /// The longest pause before a request that follows a failure.
@@ -234,11 +234,11 @@ fn write_line(line: &mut String, event: &Received, data: bool, coloured: bool) {
     let _ = write!(
         line,
         "{dim}{sequence:>6}  {time}{plain}  {}  {bold}{}{plain}",
-        printable(event_type),
-        printable(&event.subject)
+        one_line(event_type),
+        one_line(&event.subject)
     );
     if data {
-        let _ = write!(line, "  {}", printable(&event.data));
+        let _ = write!(line, "  {}", one_line(&event.data));
     }
 }
 

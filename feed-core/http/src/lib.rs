@@ -1,7 +1,7 @@
 //! The HTTP primitives that [`feed-core`] and the crates around it share.
 //!
 //! A handler returns a [`Problem`] (RFC 9457) on failure, chooses a form by [`fn@negotiate`] (RFC
-//! 9110, 12.5.1), and answers `304` by [`conditional`] (RFC 9110, 13). A [`BaseUrl`] makes links.
+//! 9110, 12.5.1), and answers `304` by [`conditional`] (RFC 9110, 13). [`query`] reads parameters. A [`BaseUrl`] makes links.
 //! [`credentials`] reads the file that a service and its clients share, [`metrics`] represents
 //! measurements as data, and [`trace`] carries the W3C trace context.
 //!
@@ -21,8 +21,10 @@ pub mod metrics;
 mod namespace;
 mod negotiate;
 mod problem;
+pub mod query;
 #[cfg(feature = "axum")]
 mod response;
+mod text;
 #[cfg(feature = "tls")]
 #[doc(hidden)]
 pub mod tls;
@@ -35,6 +37,7 @@ pub use negotiate::{negotiate, weight};
 pub use problem::{Failure, Problem};
 #[cfg(feature = "axum")]
 pub use response::{Json, Page};
+pub use text::{canonical_number, is_control};
 
 /// Marks a response (in its extensions) that was held back at the client's request: its time does
 /// not depend on the service.

@@ -7,21 +7,20 @@
 //! |---|---|
 //! | `source` | the feed: requests, documents, data, and the walk through them; no database |
 //! | `progress` | the cursors, and the partitions that this instance holds: state without I/O |
+//! | `measured` | what this process counts and samples, for metrics and charts; in memory |
 //! | `apply` | the consumer's database: the batch transaction, parking, retries, leases |
 //! | `round` | one round: the three above in order |
 //! | `control` | operators: a [`Handle`] on a subscription, decisions, [`fn@reconcile`] |
-//! | `tail` | those who only look: follows a feed without a database |
+//! | `cycle` | what comes before a round and after it: local work, the record of the outcome, the pause |
+//! | `tail` | programs that read a feed and store nothing |
 //!
-//! A service provides an [`Effect`] and a [`Subscription`]. A [`Consumer`] is the loop: `prepare`
-//! does what needs no feed, a round polls it, `record_outcome` records the result, and `pause`
-//! waits for the next round.
+//! A service provides an [`Effect`] and a [`Subscription`]. A [`Consumer`] is the loop of rounds. The files beside these
+//! modules are its vocabulary.
 
 mod batch;
-mod counts;
 mod effect;
 mod outcome;
 mod received;
-mod samples;
 mod sanitize;
 mod subscription;
 
@@ -29,17 +28,17 @@ mod source;
 
 mod progress;
 
+mod measured;
+
 mod apply;
 
 mod round;
 
 mod control;
 
-mod tail;
+mod cycle;
 
-mod pause;
-mod prepare;
-mod record_outcome;
+mod tail;
 
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
@@ -61,7 +60,8 @@ use apply::instance::Instance;
 use apply::renewal::{give_back, keep_leases, renew};
 use apply::sweep::sweep_claims;
 use control::pace::keep_samples;
-use counts::Counts;
+use cycle::{pause, prepare, record};
+use measured::counts::Counts;
 use progress::cursors::Cursors;
 use progress::leases::Leases;
 use round::follower::Follower;
@@ -89,9 +89,9 @@ pub use control::reconcile::{
 pub use control::selection::{Preview, Selection};
 pub use control::status::{Lag, Paused, Status};
 pub use effect::{Effect, EffectError};
+pub use measured::samples::{Pace, Sample};
 pub use outcome::{PollError, Polled};
 pub use received::Received;
-pub use samples::{Pace, Sample};
 pub use sanitize::{printable, without_value};
 pub use source::charset::Undecodable;
 pub use source::client::FeedClient;
@@ -162,10 +162,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             leases,
             cursors: Cursors::new(),
             shutdown,
-            fresh: Duration::ZERO,
-            more: false,
+            fresh_for: Duration::ZERO,
+            has_more: false,
             logged: None,
-            tried: None,
+            failed_decision: None,
         };
         Ok(Self { follower, counts })
     }
@@ -197,7 +197,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     pub async fn poll_once(&mut self) -> Result<Polled, PollError> {
         let round = match prepare::prepare(&mut self.follower).await {
             Ok(None) => round::head::poll(&mut self.follower).await,
-            Ok(Some(Polled::Paused)) => round::head::look(&mut self.follower).await,
+            Ok(Some(Polled::Paused)) => round::head::poll_head_only(&mut self.follower).await,
             Ok(Some(ended)) => Ok(ended),
             Err(error) => Err(error),
         };
@@ -205,8 +205,8 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         match round {
             Ok(Polled::Applied(_) | Polled::UpToDate { .. }) => leases.reach(seen.sequence),
             Ok(Polled::Halted) | Err(_) => {
-                leases.lose_sight();
-                self.follower.source.return_home();
+                leases.mark_unknown();
+                self.follower.source.forget_redirect();
             }
             Ok(_) => {}
         }
@@ -269,9 +269,9 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         if let Err(PollError::Database(error)) = round {
             follower.instance.database.learn_from(error);
         }
-        record_outcome::record_outcome(round, name, &follower.leases, counts);
+        record::record_outcome(round, name, &follower.leases, counts);
         let pause = pause::pause_after(follower, round);
-        record_outcome::record_pause(round, pause, &follower.leases);
+        record::record_pause(round, pause, &follower.leases);
         let idle = matches!(
             round,
             Ok(Polled::LeasedElsewhere | Polled::Halted | Polled::Paused)

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::http::is_control;
+
 /// The most characters of a stored text.
 const LONGEST: usize = 500;
 
@@ -20,12 +22,6 @@ pub(crate) fn sanitize(text: &str) -> String {
         text.push_str(" …");
     }
     text
-}
-
-/// Returns true for a character that can forge a line of a log or a terminal: control characters, separators of lines,
-/// and those that change the direction of text.
-pub(crate) fn is_control(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Makes a text from a feed safe to print on one line, and shows what it has: `order/1\n2` for one with a line break. Ids and

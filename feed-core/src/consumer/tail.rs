@@ -1,4 +1,4 @@
-//! Follows a feed without a database: for those who look at it, and keep their place themselves.
+//! Follows a feed without a database, for programs that keep the cursor themselves.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -226,20 +226,8 @@ impl Tail {
         if let Some(reason) = discontinuity(&at, &document, &end) {
             return Err(TailError::Lost(reason));
         }
-        let new = newer(&document, &at);
-        let arrivals = arrivals(&self.source, &document, &new).await?;
-        let whole = arrivals.len() == new.len();
         let to = position_after(&at, &document, &end);
-        let position = match whole {
-            true => to,
-            false => position_at(&arrivals, &to),
-        };
-        let behind = !whole || document.is_part() && position.sequence > at.sequence;
-        self.place = Place::At { position, behind };
-        Ok(Tailed {
-            events: received(arrivals),
-            is_newest: !behind,
-        })
+        self.take(&document, &at, to).await
     }
 
     /// Asks the head for what is newer than `at`, and waits for it.
@@ -263,7 +251,6 @@ impl Tail {
         };
         let shows_it = at.sequence == 0 || new.document.at(at.sequence).is_some();
         let continues = discontinuity(&at, &new.document, &end).is_none();
-        let entries = newer(&new.document, &at);
         if !continues || !(new.delta || shows_it) {
             // The feed itself decides, by `?after=`.
             self.place = Place::At {
@@ -277,19 +264,32 @@ impl Tail {
             last_modified: new.validators.last_modified,
             ..position_after(&at, &new.document, &end)
         };
-        let arrivals = arrivals(&self.source, &new.document, &entries).await?;
-        let whole = arrivals.len() == entries.len();
+        self.take(&new.document, &at, to).await
+    }
+
+    /// Takes the events of a document after `at`, as many as come in one request, and continues behind them; behind all of
+    /// them, at `to`.
+    async fn take(
+        &mut self,
+        document: &Document,
+        at: &Position,
+        to: Position,
+    ) -> Result<Tailed, TailError> {
+        let entries = document.entries.iter();
+        let new: Vec<&FoundEntry> = entries
+            .filter(|entry| entry.sequence > Some(at.sequence))
+            .collect();
+        let arrivals = arrivals(&self.source, document, &new).await?;
+        let whole = arrivals.len() == new.len();
         let position = match whole {
             true => to,
             false => position_at(&arrivals, &to),
         };
-        self.place = Place::At {
-            position,
-            behind: !whole,
-        };
+        let behind = !whole || document.is_part() && position.sequence > at.sequence;
+        self.place = Place::At { position, behind };
         Ok(Tailed {
             events: received(arrivals),
-            is_newest: whole,
+            is_newest: !behind,
         })
     }
 
@@ -420,13 +420,6 @@ impl Tail {
         }
         Ok(events)
     }
-}
-
-fn newer<'d>(document: &'d Document, at: &Position) -> Vec<&'d FoundEntry> {
-    let entries = document.entries.iter();
-    entries
-        .filter(|entry| entry.sequence > Some(at.sequence))
-        .collect()
 }
 
 /// Returns the events; one whose data cannot be read has none.

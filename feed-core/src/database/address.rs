@@ -53,7 +53,7 @@ impl FromStr for Kind {
     }
 }
 
-/// A database as it may be told: where it is, and as whom we use it, without a password.
+/// The address of a database without its password, for logs.
 ///
 /// ```
 /// # use feed_core::redact_url;
@@ -82,7 +82,7 @@ fn redact_postgres(url: &str) -> String {
 #[cfg(feature = "postgres")]
 pub(crate) fn show_server(options: &PgConnectOptions) -> String {
     let user = options.get_username();
-    // Who names no database gets that of their name.
+    // Without a database name, PostgreSQL uses the user's name.
     let name = options.get_database().unwrap_or(user);
     match options.get_socket() {
         Some(socket) => format!("postgres://{user}@/{name}?host={}", socket.display()),

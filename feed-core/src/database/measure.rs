@@ -53,7 +53,7 @@ fn connections<B: Backend>(pool_name: &str, pool: &Pool<B>) -> [Metric; 3] {
         connections("idle", idle),
         Metric::gauge(
             "database_connections_max",
-            "Connections that there may be; who needs one more waits.",
+            "The most connections; a further request waits.",
             &[("pool", pool_name)],
             f64::from(pool.options().get_max_connections()),
         ),

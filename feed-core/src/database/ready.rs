@@ -1,5 +1,4 @@
-//! Whether a service can do its work on its database: it answers, and its schema is the one that this
-//! program was made for.
+//! Readiness: the database answers, and its schema fits this program.
 
 use std::time::Duration;
 

@@ -80,7 +80,7 @@ impl Suspicion {
         suspect.is_some_and(|at| at.elapsed() < age)
     }
 
-    /// Notes whether the server that accepted a connection is a standby.
+    /// Records whether the server that accepted a connection is a standby.
     #[cfg(feature = "postgres")]
     pub(crate) fn mark_standby(&self, is_one: bool) {
         self.marks().standby = is_one.then(Instant::now);

@@ -1,4 +1,4 @@
-//! Asks a database for metrics, one question at a time.
+//! Limits metrics queries to one at a time per database.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -61,7 +61,7 @@ impl<B: Backend> Feed<B> {
     /// Returns the error of the database. Events that were moved stay moved.
     pub async fn archive(&self, keep: u64) -> sqlx::Result<u64> {
         let feed = &self.inner;
-        let head = feed.sequencer.look().await?.head;
+        let head = feed.sequencer.refresh().await?.head;
         let layout = Pages::from(&head);
         let keep = i64::try_from(keep).unwrap_or(Sequence::MAX);
         let mut archived = 0;
@@ -92,7 +92,7 @@ impl<B: Backend> Feed<B> {
     /// are of another feed.
     pub async fn export_pages(&self, directory: &Path) -> Result<Exported, ExportError> {
         let feed = &self.inner;
-        let head = feed.sequencer.look().await?.head;
+        let head = feed.sequencer.refresh().await?.head;
         let layout = Pages::from(&head);
         let directory = directory.join("feed").join(head.epoch.as_str());
         std::fs::create_dir_all(&directory)
@@ -136,7 +136,7 @@ impl<B: Backend> Feed<B> {
         let mut tx = feed.database.begin().await?;
         B::change_epoch(&mut tx, &epoch).await?;
         tx.commit().await?;
-        feed.sequencer.look().await?;
+        feed.sequencer.refresh().await?;
         Ok(epoch)
     }
 }

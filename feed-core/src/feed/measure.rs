@@ -1,4 +1,4 @@
-//! Metrics of a feed.
+//! What a feed shows at `/metrics`: its newest event, and what waits to be numbered or corrected.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

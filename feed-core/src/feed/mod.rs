@@ -175,7 +175,7 @@ impl<B: Backend> Feed<B> {
         if let Some(source) = inner.database.statement(B::source(writer)).await? {
             inner.documents.origin.source = source;
         }
-        inner.sequencer.look().await?;
+        inner.sequencer.refresh().await?;
         Ok(Self {
             inner: Arc::new(inner),
         })

@@ -1,6 +1,5 @@
 //! The state of the publishing side, for operators and their programs.
 
-use chrono::{DateTime, Utc};
 #[cfg(feature = "schemars")]
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,7 +7,8 @@ use serde::Serialize;
 use super::Feed;
 use super::measure::waits;
 use crate::event::Sequence;
-use crate::store::{self, Backend};
+use crate::store::Backend;
+pub use crate::store::publish::Quarantined;
 
 /// Rows in quarantine that are listed.
 const LISTED: i64 = 100;
@@ -31,46 +31,6 @@ pub struct Status {
     pub quarantined: i64,
     /// The first hundred of them
     pub quarantine: Vec<Quarantined>,
-}
-
-/// A row that could not be published or served as it was.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(
-    feature = "schemars",
-    derive(JsonSchema),
-    schemars(rename = "QuarantinedRow")
-)]
-pub struct Quarantined {
-    /// Its position in `feed_quarantine`
-    pub position: i64,
-    #[cfg_attr(feature = "schemars", schemars(with = "String", extend("format" = "date-time")))]
-    /// When it was found
-    pub found: DateTime<Utc>,
-    /// What is wrong with it
-    pub reason: String,
-    /// The number of the event; null if it is not published
-    pub sequence: Option<Sequence>,
-    /// The id in the row
-    pub id: String,
-    #[serde(rename = "type")]
-    /// The type of the event
-    pub event_type: Option<String>,
-    /// The subject of the event
-    pub subject: Option<String>,
-}
-
-impl From<store::publish::Quarantined> for Quarantined {
-    fn from(row: store::publish::Quarantined) -> Self {
-        Self {
-            position: row.position,
-            found: row.found,
-            reason: row.reason,
-            sequence: row.sequence,
-            id: row.id,
-            event_type: row.event_type,
-            subject: row.subject,
-        }
-    }
 }
 
 impl<B: Backend> Feed<B> {
@@ -98,7 +58,7 @@ impl<B: Backend> Feed<B> {
             sequence: published.sequence,
             unnumbered_seconds: unnumbered.map(|_| waits(unnumbered, stuck).as_secs_f64()),
             quarantined: published.quarantined,
-            quarantine: quarantine.into_iter().map(Quarantined::from).collect(),
+            quarantine,
         })
     }
 }

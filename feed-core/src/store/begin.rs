@@ -1,4 +1,4 @@
-//! Begins transactions, so that no client can leave a connection in a bad state.
+//! Begins transactions in a task, so that a cancelled caller leaves none open.
 
 use sqlx::{Pool, SqlStr, Transaction};
 

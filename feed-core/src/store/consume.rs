@@ -58,7 +58,7 @@ pub(crate) struct Heartbeat {
     /// Rounds that failed in a row; not stored.
     pub(crate) failures: u32,
     /// True if all events that are known are taken; not stored.
-    pub(crate) is_level: bool,
+    pub(crate) is_caught_up: bool,
     /// Until when the last answer suffices, since it is being applied, it is fresh, or the poll interval is
     /// not over; not stored.
     pub(crate) quiet_until: Option<DateTime<Utc>>,
@@ -69,14 +69,14 @@ impl Heartbeat {
     pub(crate) fn keep_contact(&mut self, now: DateTime<Utc>) {
         let quiet = self.quiet_until.map(|until| until.min(now));
         self.last_contact = self.last_contact.max(quiet);
-        if self.is_level {
+        if self.is_caught_up {
             self.taken_until = Some(now);
         }
     }
 
     /// The feed shows events that are not taken; the oldest was published at that time, by the publisher's clock.
-    pub(crate) fn fall_behind(&mut self, oldest: DateTime<Utc>) {
-        self.is_level = false;
+    pub(crate) fn record_lag_since(&mut self, oldest: DateTime<Utc>) {
+        self.is_caught_up = false;
         self.taken_until = Some(oldest.min(Utc::now()));
     }
 
@@ -84,7 +84,7 @@ impl Heartbeat {
     pub(crate) fn forget_head(&mut self) {
         self.head_sequence = None;
         self.taken_until = None;
-        self.is_level = false;
+        self.is_caught_up = false;
     }
 }
 
@@ -143,23 +143,42 @@ pub(crate) struct Parked {
     pub(crate) attempts: i64,
 }
 
-/// The state of a subscription.
-#[derive(Debug, Clone)]
-pub(crate) struct Standing {
-    pub(crate) epoch: Option<String>,
-    /// The lowest cursor of all partitions, and when the event there was published.
-    pub(crate) sequence: Sequence,
-    pub(crate) updated: Option<DateTime<Utc>>,
+/// What the instances of a subscription have reported with their renewals, taken together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reported {
+    /// The newest event that any of them has seen in the feed, if it has sequences.
     pub(crate) head: Option<Sequence>,
     /// All events that were published before are taken, as far as live instances know, or the last ones did.
     pub(crate) taken_until: Option<DateTime<Utc>>,
     pub(crate) last_contact: Option<DateTime<Utc>>,
     /// When the first of the known instances started.
     pub(crate) started: Option<DateTime<Utc>>,
-    pub(crate) last_error: Option<String>,
     /// Live instances that are not retired, and those that are.
     pub(crate) instances: i64,
     pub(crate) retired: i64,
+}
+
+impl Reported {
+    /// Adds what an instance has seen since its last report, which is some seconds old.
+    pub(crate) fn add(&mut self, own: &Heartbeat) {
+        self.head = self.head.max(own.head_sequence);
+        self.last_contact = self.last_contact.max(own.last_contact);
+        // With one instance, its own report is current for the whole subscription.
+        if self.instances <= 1 {
+            self.taken_until = own.taken_until.or(self.taken_until);
+        }
+    }
+}
+
+/// The state of a subscription.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    pub(crate) reported: Reported,
+    pub(crate) epoch: Option<String>,
+    /// The lowest cursor of all partitions, and when the event there was published.
+    pub(crate) sequence: Sequence,
+    pub(crate) updated: Option<DateTime<Utc>>,
+    pub(crate) last_error: Option<String>,
     /// The feed that the latest instance follows, or has followed.
     pub(crate) feed: Option<String>,
     /// Failed events, which wait for a retry or the operator.
@@ -226,8 +245,8 @@ pub(crate) trait NativeConsume: sqlx::Database {
         effects: bool,
     ) -> impl Answer<Advanced<Self>>;
 
-    /// Claims events; returns the ids of those that were not claimed before. `is_last`: the effect comes next, which
-    /// is to find the planner as its role has set it.
+    /// Claims events; returns the ids of those that were not claimed before. `is_last`: the effect that follows must
+    /// see the role's planner settings.
     fn claim(
         tx: &mut Transaction<'_, Self>,
         s: &str,

@@ -1,5 +1,7 @@
 //! The decisions of operators in a database: about one event or many, and how they are taken back.
 
+use std::fmt::Display;
+
 use chrono::{DateTime, Utc};
 #[cfg(feature = "schemars")]
 use schemars::JsonSchema;
@@ -30,7 +32,7 @@ pub struct Decided {
     pub done_at: Option<DateTime<Utc>>,
     /// The outcome; `null` if it is open.
     pub outcome: Option<String>,
-    /// The number of events that it was to retry, that are still parked, and about which nobody has decided again.
+    /// Events of this retry that are still parked and that no later decision covers.
     pub still_parked: i64,
     /// True if it can be taken back now; false of an open one that an instance has begun to execute.
     pub can_be_undone: bool,
@@ -39,6 +41,48 @@ pub struct Decided {
     /// When it was taken back.
     #[serde(serialize_with = "instant")]
     pub undone_at: Option<DateTime<Utc>>,
+}
+
+/// What an operator has decided: the first word of a decision's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Retry,
+    Skip,
+    Undo,
+    Pause,
+    Retire,
+    Resume,
+    /// A replay, or one that only a later version knows.
+    Other,
+}
+
+/// How the outcome of a decision begins that has changed nothing.
+const NOT_CARRIED_OUT: &str = "not carried out: ";
+
+/// Returns the outcome of a decision that has changed nothing.
+pub(crate) fn not_carried_out(reason: impl Display) -> String {
+    format!("{NOT_CARRIED_OUT}{reason}")
+}
+
+impl Decided {
+    pub(crate) fn verb(&self) -> Verb {
+        match self.decision.split(' ').next() {
+            Some("retry") => Verb::Retry,
+            Some("skip") => Verb::Skip,
+            Some("undo") => Verb::Undo,
+            Some("pause") => Verb::Pause,
+            Some("retire") => Verb::Retire,
+            Some("resume") => Verb::Resume,
+            _ => Verb::Other,
+        }
+    }
+
+    /// Returns true if it was executed and has changed nothing: the outcome says why.
+    #[must_use]
+    pub fn has_changed_nothing(&self) -> bool {
+        let outcome = self.outcome.as_deref();
+        outcome.is_some_and(|outcome| outcome.starts_with(NOT_CARRIED_OUT))
+    }
 }
 
 /// A decision to record.

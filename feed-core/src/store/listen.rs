@@ -13,7 +13,7 @@ pub(crate) trait Listen: sqlx::Database {
     /// Begins to listen.
     fn listen(pool: &Pool<Self>, channel: &str) -> impl Answer<Self::Listener>;
 
-    /// Waits for a notification, and returns its text. After an error the listener is of no use any more.
+    /// Waits for a notification, and returns its text. After an error, drop the listener.
     fn notified(listener: &mut Self::Listener) -> impl Answer<String>;
 
     /// Notifies all listeners.

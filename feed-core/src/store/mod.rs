@@ -1,6 +1,6 @@
-//! What we ask of a database. All SQL of feed-core lies below this folder.
+//! The interface to a database: operations, and their SQL per database. All SQL of feed-core lies below this folder.
 //!
-//! `publish`, `consume`, `operate` and their like say what is asked. `statements` has what both databases answer
+//! `publish`, `consume`, `operate` and their like declare the operations. `statements` has what both databases answer
 //! with the same SQL, but for a clock, a cast or a list. `postgres` and `sqlite` have what is their own; each
 //! compiles `statements` for itself. The same tests run on both.
 
@@ -12,8 +12,6 @@ pub(crate) mod consume;
 pub(crate) mod decide;
 mod error;
 mod listen;
-#[cfg(feature = "consume")]
-pub(crate) mod measure;
 #[cfg(feature = "consume")]
 pub(crate) mod operate;
 #[cfg(feature = "postgres")]
@@ -79,7 +77,7 @@ pub(crate) trait Operations:
 
 /// How a database is opened.
 pub(crate) trait Open: sqlx::Database {
-    /// Opens the pools.
+    /// Opens the pools, and checks that the database can be used.
     fn connect(
         options: &DatabaseOptions,
         suspicion: &Suspicion,

@@ -7,8 +7,21 @@ use serde::{Serialize, Serializer};
 use sqlx::{Pool, Transaction};
 
 use super::answer::Answer;
-use super::consume::{Position, Standing};
+use super::consume::{Position, Reported, Standing};
 use crate::event::Sequence;
+
+/// The progress of a subscription: what metrics need, without reading more than some rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) reported: Reported,
+    /// The lowest cursor of all partitions.
+    pub(crate) sequence: Sequence,
+    /// Failed events, and those that wait for one of them; together not above [`COUNTED`](super::COUNTED).
+    pub(crate) parked: i64,
+    pub(crate) waiting: i64,
+    pub(crate) halted: bool,
+    pub(crate) paused: bool,
+}
 
 /// An event that has no effect, and why.
 #[derive(Debug, Clone, Copy)]
@@ -218,6 +231,9 @@ pub(crate) trait Operate: sqlx::Database {
 
     /// Returns the state of the subscription.
     fn standing(pool: &Pool<Self>, s: &str) -> impl Answer<Standing>;
+
+    /// Returns the progress of the subscription.
+    fn progress(pool: &Pool<Self>, s: &str) -> impl Answer<Progress>;
 
     /// Returns the first `limit` parked events, oldest first.
     fn parked(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<ParkedEvent>>;

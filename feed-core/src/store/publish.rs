@@ -1,6 +1,9 @@
 //! The publishing side's interface to a database, and the rows it returns.
 
 use chrono::{DateTime, Utc};
+#[cfg(feature = "schemars")]
+use schemars::JsonSchema;
+use serde::Serialize;
 use sqlx::{Pool, Transaction};
 
 use super::answer::Answer;
@@ -76,7 +79,7 @@ pub(crate) struct Published {
 
 /// The result of reading the head.
 #[derive(Debug, Clone)]
-pub(crate) struct Look {
+pub(crate) struct HeadRead {
     pub(crate) head: Head,
     /// True if committed events have no sequence yet.
     pub(crate) unnumbered: bool,
@@ -84,20 +87,30 @@ pub(crate) struct Look {
     pub(crate) quarantined: i64,
 }
 
-/// A row that is no valid event, or was none when it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Quarantined {
-    /// Its position in `feed_quarantine`.
-    pub(crate) position: i64,
-    pub(crate) found: DateTime<Utc>,
-    /// What is wrong with it.
-    pub(crate) reason: String,
-    /// Its sequence, if it is published nevertheless.
-    pub(crate) sequence: Option<Sequence>,
-    /// The beginnings of the row's texts.
-    pub(crate) id: String,
-    pub(crate) event_type: Option<String>,
-    pub(crate) subject: Option<String>,
+/// A row that could not be published or served as it was. Its texts are the beginnings of those in the row.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(
+    feature = "schemars",
+    derive(JsonSchema),
+    schemars(rename = "QuarantinedRow")
+)]
+pub struct Quarantined {
+    /// Its position in `feed_quarantine`
+    pub position: i64,
+    #[cfg_attr(feature = "schemars", schemars(with = "String", extend("format" = "date-time")))]
+    /// When it was found
+    pub found: DateTime<Utc>,
+    /// What is wrong with it
+    pub reason: String,
+    /// The number of the event; null if it is not published
+    pub sequence: Option<Sequence>,
+    /// The id in the row
+    pub id: String,
+    #[serde(rename = "type")]
+    /// The type of the event
+    pub event_type: Option<String>,
+    /// The subject of the event
+    pub subject: Option<String>,
 }
 
 /// Text of an event. SQLite, and PostgreSQL with the encoding `SQL_ASCII`, store any bytes in a
@@ -130,15 +143,15 @@ const SHOWN: usize = 200;
 pub(crate) enum Numbered {
     /// Committed events have their sequences; this is the head then. So many rows left the outbox now: none, if a COMMIT or
     /// another instance has numbered them before.
-    Done(Look, i64),
+    Done(HeadRead, i64),
     /// Another instance is numbering. Its snapshot may be older than our commit: try again.
     Busy,
     /// There is nothing to do: on this database an event gets its sequence at the commit.
     AtCommit,
 }
 
-impl From<Option<(Look, i64)>> for Numbered {
-    fn from(numbered: Option<(Look, i64)>) -> Self {
+impl From<Option<(HeadRead, i64)>> for Numbered {
+    fn from(numbered: Option<(HeadRead, i64)>) -> Self {
         numbered.map_or(Self::Busy, |(look, numbered)| Self::Done(look, numbered))
     }
 }
@@ -241,7 +254,7 @@ pub(crate) trait Publish: sqlx::Database {
     fn change_epoch(tx: &mut Transaction<'_, Self>, epoch: &Epoch) -> impl Answer<()>;
 
     /// Reads the head.
-    fn look(pool: &Pool<Self>) -> impl Answer<Look>;
+    fn look(pool: &Pool<Self>) -> impl Answer<HeadRead>;
 
     /// Closes the second before `until`, if `head` is still what was read, and has been so since before `until`.
     fn close_second(pool: &Pool<Self>, head: &Head, until: DateTime<Utc>) -> impl Answer<()>;

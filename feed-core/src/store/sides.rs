@@ -20,7 +20,6 @@ pub(crate) trait ConsumeSide:
     + super::decide::Decide
     + super::operate::NativeOperate
     + super::operate::Operate
-    + super::measure::Measure
 {
 }
 #[cfg(feature = "consume")]
@@ -30,7 +29,6 @@ impl<B> ConsumeSide for B where
         + super::decide::Decide
         + super::operate::NativeOperate
         + super::operate::Operate
-        + super::measure::Measure
 {
 }
 

@@ -162,7 +162,7 @@ impl<T> Page<T> {
     }
 
     /// Returns what is shown in place of a list without items: the reason, and what to do next. `many` names the items;
-    /// `first` says how there come to be some.
+    /// `first` says how to add the first one.
     #[must_use]
     pub fn nothing(&self, many: &str, first: &Markup) -> Markup {
         html! {

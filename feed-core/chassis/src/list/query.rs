@@ -1,14 +1,12 @@
-//! The query of a list: where its page begins, and what it selects. A parameter that the list does not have is refused:
-//! if it were ignored, the answer would be another list than the one that was asked for.
+//! The query of a list: where its page begins, and what it selects.
 
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
-use url::form_urlencoded;
 
 use super::search::Search;
-use feed_http::Problem;
+use feed_http::{Problem, query};
 
 /// The longest value of a parameter, in characters.
 pub(super) const LONGEST: usize = 200;
@@ -59,30 +57,25 @@ impl Query {
     /// Returns a `400` if a parameter is unknown or given twice, if a value is too long or has control characters, or
     /// if `before` is no number.
     pub fn read(query: Option<&str>, selecting: &[&'static str]) -> Result<Self, Problem> {
-        let mut given: Vec<(String, String)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            if name != "before" && !selecting.contains(&&*name) {
-                return Err(unknown(&name, selecting));
-            }
-            if given.iter().any(|(known, _)| *known == name) {
-                return Err(Problem::bad_request(format!("`{name}` is given twice")));
-            }
+        let names: Vec<&'static str> = ["before"].iter().chain(selecting).copied().collect();
+        let given = query::read(query, "this list", &names)?;
+        for (name, value) in &given {
             if value.chars().count() > LONGEST || value.chars().any(char::is_control) {
                 return Err(Problem::bad_request(format!(
                     "`{name}` is a text of at most {LONGEST} characters, none of them a control \
                      character"
                 )));
             }
-            given.push((name.into_owned(), value.trim().to_owned()));
         }
         let value = |wanted: &str| {
-            let found = given.iter().find(|(name, _)| name == wanted);
-            found.map(|(_, value)| value.clone())
+            let found = given.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| value.trim())
         };
-        let before = value("before").map(|value| number("before", &value));
-        let selection = selecting
-            .iter()
-            .filter_map(|name| Some((*name, value(name).filter(|value| !value.is_empty())?)));
+        let before = value("before").map(|value| number("before", value));
+        let selection = selecting.iter().filter_map(|name| {
+            let value = value(name).filter(|value| !value.is_empty())?;
+            Some((*name, value.to_owned()))
+        });
         Ok(Self {
             before: before.transpose()?,
             selection: selection.collect(),
@@ -140,7 +133,7 @@ impl Query {
                 let known: Vec<&str> = choices.iter().map(|choice| text(*choice)).collect();
                 Err(Problem::bad_request(format!(
                     "`{name}={value}` does not exist; use {}",
-                    choices_of(&known)
+                    query::choices(&known)
                 )))
             }
         }
@@ -185,39 +178,11 @@ fn number(name: &str, value: &str) -> Result<i64, Problem> {
         .map_err(|_| Problem::bad_request(format!("`{name}={value}` is no number")))
 }
 
-fn unknown(name: &str, selecting: &[&'static str]) -> Problem {
-    let known = ["before"].iter().chain(selecting);
-    let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    Problem::bad_request(format!(
-        "`{name}` is not a parameter of this list; use {}",
-        choices_of(&known)
-    ))
-}
-
-/// Joins choices for people: "a, b or c".
-fn choices_of(words: &[&str]) -> String {
-    match words {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
-    }
-}
-
 /// A layer, by [`axum::middleware::from_fn`]: refuses parameters of routes that have none, with a `400`.
 pub async fn no_parameters(request: Request, next: Next) -> Response {
-    match request.uri().query() {
-        None => next.run(request).await,
-        Some(query) => {
-            let first = form_urlencoded::parse(query.as_bytes()).next();
-            let detail = match first {
-                Some((name, _)) => {
-                    format!("`{name}` is not a parameter of this address, which takes none")
-                }
-                None => "this address takes no parameters".to_owned(),
-            };
-            Problem::bad_request(detail).into_response()
-        }
+    match query::none(request.uri().query()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
     }
 }
 

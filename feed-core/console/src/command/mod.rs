@@ -1,6 +1,7 @@
 //! The common part of a service's commands: each works on the service's database, with or without a
 //! running service, listens nowhere, and prints an error on one line.
 
+mod table;
 mod who;
 
 use std::error::Error;
@@ -19,6 +20,7 @@ use feed_core::{DatabaseError, Kind};
 
 use crate::DatabaseSettings;
 
+pub use table::table;
 pub use who::By;
 
 /// Commands log problems only. They print their own decisions themselves.

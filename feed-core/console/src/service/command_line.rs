@@ -22,11 +22,11 @@ pub struct Config<S: Args> {
     #[command(flatten)]
     pub status: StatusSettings,
 
-    /// Those of each service
+    /// Those that each service has
     #[command(flatten)]
     pub settings: Settings,
 
-    /// Its own
+    /// Those that only this service has
     #[command(flatten)]
     pub own: S,
 }
@@ -42,7 +42,7 @@ pub struct Config<S: Args> {
     subcommand_help_heading = "Commands, whether the service runs or not"
 )]
 pub struct CommandLine<T: Service> {
-    /// The settings
+    /// The settings; commands read some of them too
     #[command(flatten)]
     pub config: Config<T::Settings>,
 

@@ -90,7 +90,7 @@ impl<T, E> Default for Demand<T, E> {
 }
 
 impl<K: Copy + Ord + Hash, T, E> Demands<K, T, E> {
-    /// Takes note of an event, whatever it demands.
+    /// Records that the event was seen, even if it demands nothing.
     pub fn see(&mut self, event: &Received) {
         self.from_the_first |= event.sequence == Some(1);
     }

@@ -52,7 +52,7 @@ pub async fn execute<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>(
     .await
 }
 
-/// The same for a service on one kind of database.
+/// As [`main`], for a service that supports one database.
 pub async fn main_on<T: ServiceOn<B>, B: Backend>() -> ExitCode {
     let CommandLine { config, command } = CommandLine::<T>::parse();
     let log = config.settings.log_format;
@@ -132,7 +132,7 @@ pub async fn start<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>(
     }
 }
 
-/// The same for a service on one kind of database.
+/// As [`start`], for a service that supports one database.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! What keeps a subscription from being well. It is one rule: for the command `status` and its exit code, for the JSON of
-//! `GET /status`, for the page with all consumers, and for `feed status`.
+//! Reasons why a subscription needs attention: one rule for the command `status` and its exit code, for the JSON and the page
+//! of `GET /status`, for the page with all consumers, and for `feed status`.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -60,7 +60,7 @@ impl Concern {
 /// known, and members that have been added are ignored.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct Standing {
+pub struct ReportedStatus {
     /// The last event taken
     pub sequence: Option<i64>,
     /// The newest event seen in the feed
@@ -132,7 +132,7 @@ pub struct Paused {
     pub reason: Option<String>,
 }
 
-impl Standing {
+impl ReportedStatus {
     /// Returns what keeps the subscription from being well, worst first: as its own service says, or, if that does not,
     /// by the rule of this version.
     #[must_use]
@@ -166,7 +166,7 @@ impl Standing {
             concerns.push(Concern::new(Kind::Failing, text, Some(error.clone())));
         }
         if self.instances == Some(0) {
-            // Then nobody knows either whether there are new events.
+            // New events cannot be known either.
             let (text, why) = match self.retired {
                 Some(1) => ("its only instance is retired", RETIRED),
                 Some(2..) => ("all its instances are retired", RETIRED),
@@ -215,7 +215,7 @@ impl Standing {
     }
 }
 
-impl Standing {
+impl ReportedStatus {
     pub(super) fn of(
         status: &Status,
         pace: Option<&Pace>,
@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     fn concerns(status: Value) -> Vec<String> {
-        let standing: Standing = serde_json::from_value(status).expect("a status");
+        let standing: ReportedStatus = serde_json::from_value(status).expect("a status");
         let concerns = standing.concerns().into_iter();
         concerns
             .map(|concern| match concern.why {

@@ -96,4 +96,7 @@ async fn a_comparison_runs_in_the_background<B: Testable>(url: &str) {
     assert_eq!(compared["differences"][0]["id"], json!("order/3"));
     let page = site.page("/status").await;
     assert!(page.contains("there is no &lt;effect&gt;"), "{page}");
+    // It needs an operator, as the status says.
+    let notice = "role=\"alert\"><strong>1 record not as the feed demands, by the comparison at ";
+    assert!(page.contains(notice), "{page}");
 }

@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::printable::{escaped, printable};
+use crate::printable::{escaped, one_line};
 use rules::Checker;
 
 const EXAMPLES: &str = "\
@@ -101,7 +101,7 @@ impl Finding {
         // A text of the feed may have lines of its own: none of them looks like a verdict.
         let found = self.found.iter().flat_map(|found| found.lines());
         found.fold(line, |text, found| {
-            text + &format!("       {}\n", printable(found.trim_start()))
+            text + &format!("       {}\n", one_line(found.trim_start()))
         })
     }
 }
@@ -138,7 +138,7 @@ pub(crate) async fn main(check: Check) -> ExitCode {
     let findings = match found {
         Ok(findings) => findings,
         Err(error) => {
-            eprintln!("{}", printable(&error));
+            eprintln!("{}", one_line(&error));
             return ExitCode::from(2);
         }
     };

@@ -13,8 +13,8 @@ use super::call_effect::{EffectCaller, PassedOver};
 use super::failure::{Failure, Stopped, describe, run_detached};
 use super::instance::Instance;
 use super::parked::{erase_parked, park};
-use crate::consumer::counts::Counts;
 use crate::consumer::effect::{Effect, EffectError};
+use crate::consumer::measured::counts::Counts;
 use crate::consumer::progress::position::{moves, position_at};
 use crate::consumer::received::Received;
 use crate::consumer::sanitize::printable;
@@ -262,7 +262,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         to: &Position,
         applies: bool,
     ) -> sqlx::Result<Begun<B>> {
-        let (_, s, me) = self.instance.names();
+        let (_, s, me) = self.instance.scope();
         let mut tx = self.instance.database.begin().await?;
         let effects = !arrivals.is_empty();
         let (kept, guard) = B::advance(&mut tx, s, me, held, to, effects).await?;

@@ -25,15 +25,15 @@ use crate::store::operate::Skip;
 /// How long the connection may take to answer a ping after an effect has failed.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// How much earlier than ours the limit of SQLite itself may have begun, which interrupts a statement.
+/// SQLite's own time limit, which interrupts a statement, may have started this much before ours.
 const EARLIER: Duration = Duration::from_millis(50);
 
 /// How often the database may fail at the same event. After that, this event or another one of its
 /// batch counts as the cause, and the batch is applied one by one.
 const ROUNDS: u32 = EffectError::MOST_ROUNDS / 2 - 1;
 
-/// How often what an effect needs may be out of reach at the same event. It is more, since the restart of a server is
-/// no reason to park.
+/// How often what an effect needs may be out of reach at the same event. Higher than [`ROUNDS`]: a restarting server must not
+/// park events.
 const ROUNDS_OF_LATER: u32 = EffectError::MOST_ROUNDS;
 
 /// The most events that are counted.
@@ -229,7 +229,7 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         let ours = match cause_of(&error) {
             Cause::Event => return self.at_fault(error),
             Cause::Server => true,
-            // Of another connection, if this one answers, or of the way in which the effect used it.
+            // If this connection answers, the error came from another connection, or from misuse by the effect.
             Cause::Connection => {
                 let answer = self.instance.database.within(ANSWER, tx.ping());
                 answer.await.is_err()
@@ -252,7 +252,7 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         .into()
     }
 
-    /// The database has failed at one of `events`: it is the cause, unless it fails there again and again.
+    /// The database has failed at one of `events`. The database is the cause, unless it keeps failing at the same event.
     fn stopped_by(&self, error: sqlx::Error, events: &[Received]) -> Failure {
         match self.suspect(events, ROUNDS) {
             true => EffectError::Database(error).into(),

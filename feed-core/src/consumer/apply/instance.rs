@@ -18,7 +18,7 @@ pub(crate) struct Instance<B: Backend> {
 }
 
 impl<B: Backend> Instance<B> {
-    pub(crate) fn names(&self) -> (&Pool<B>, &str, &str) {
+    pub(crate) fn scope(&self) -> (&Pool<B>, &str, &str) {
         (self.database.writer(), &self.subscription, &self.name)
     }
 

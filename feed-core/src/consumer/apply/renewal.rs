@@ -38,7 +38,7 @@ pub(crate) async fn keep_leases<B: Backend>(
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(RENEWAL) => {}
-            () = leases.look.notified() => {}
+            () = leases.renew_early.notified() => {}
             _ = news.heard() => {}
         }
         match renew(instance, leases).await {
@@ -74,7 +74,7 @@ pub(crate) async fn renew<B: Backend>(instance: &Instance<B>, leases: &Leases) -
 
 async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {
     let _one_at_a_time = leases.renewing.lock().await;
-    let (pool, s, me) = instance.names();
+    let (pool, s, me) = instance.scope();
     let heartbeat = leases.heartbeat(|heartbeat| heartbeat.clone());
     let census = B::renew(pool, s, me, &heartbeat, TERM).await?;
     leases.are_renewed();
@@ -120,6 +120,6 @@ fn log_decisions(s: &str, before: &Signals, now: &Signals) {
 
 /// Releases all partitions, so that other instances need not wait for the leases to end.
 pub(crate) async fn give_back<B: Backend>(instance: &Instance<B>) -> sqlx::Result<()> {
-    let (pool, s, me) = instance.names();
+    let (pool, s, me) = instance.scope();
     B::leave(pool, s, me).await
 }

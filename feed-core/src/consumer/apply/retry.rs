@@ -72,7 +72,7 @@ pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
     held: &[Held],
 ) -> Result<bool, Stopped> {
     let begun = Instant::now();
-    let (pool, s, me) = caller.instance.names();
+    let (pool, s, me) = caller.instance.scope();
     let due = B::due(pool, s, me, SUBJECTS);
     let due = caller.instance.statement(due).await?;
     let (mut tried, mut unfinished) = (false, false);
@@ -200,7 +200,7 @@ async fn first_due<B: Backend>(
     held: &Held,
     subject: &str,
 ) -> sqlx::Result<Option<(Transaction<'static, B>, Parked)>> {
-    let (_, s, me) = instance.names();
+    let (_, s, me) = instance.scope();
     let mut tx = instance.database.begin().await?;
     if !B::lock(&mut tx, s, me, held).await? {
         Mark::FencedRetry.reached();
@@ -221,7 +221,7 @@ async fn postpone<B: Backend>(
     let Some((event_id, attempts)) = tried.get() else {
         return Ok(());
     };
-    let (_, s, me) = instance.names();
+    let (_, s, me) = instance.scope();
     let mut tx = instance.database.begin().await?;
     if B::lock(&mut tx, s, me, held).await? {
         let again = retry_in(error, attempts + 1);

@@ -80,7 +80,7 @@ async fn sweep<B: Backend>(
     instance: &Instance<B>,
     shutdown: &CancellationToken,
 ) -> sqlx::Result<()> {
-    let (pool, s, _) = instance.names();
+    let (pool, s, _) = instance.scope();
     while B::sweep(pool, s, MARGIN, SWEPT_AT_ONCE).await? == SWEPT_AT_ONCE as u64 {
         tokio::select! {
             () = shutdown.cancelled() => break,
@@ -94,7 +94,7 @@ async fn sweep_undo<B: Backend>(
     instance: &Instance<B>,
     shutdown: &CancellationToken,
 ) -> sqlx::Result<()> {
-    let (pool, s, _) = instance.names();
+    let (pool, s, _) = instance.scope();
     let age = UNDO.as_secs().cast_signed();
     while B::sweep_undo(pool, s, age, SWEPT_AT_ONCE).await? == SWEPT_AT_ONCE as u64 {
         tokio::select! {

@@ -3,7 +3,6 @@
 //! A decision about many is executed partition by partition, in transactions of a bounded size. Each records how far the
 //! decision has got: one that is interrupted has touched what its outcome says.
 
-use chrono::{DateTime, Utc};
 use sqlx::Transaction;
 use tracing::warn;
 
@@ -13,7 +12,7 @@ use super::instances::ALL;
 use super::selection::Selection;
 use crate::consumer::sanitize::printable;
 use crate::store::Backend;
-use crate::store::decide::{Decided, NewDecision, Skipping};
+use crate::store::decide::{Decided, NewDecision, Skipping, Verb, not_carried_out};
 use crate::store::operate::ParkedEvent;
 
 /// The most events that one transaction skips or parks again.
@@ -273,7 +272,7 @@ impl<B: Backend> Handle<B> {
         };
         let undone = match made.done_at {
             None => self.withdraw(position, by).await?,
-            Some(_) if made.decision.starts_with("skip ") => self.unskip(position, by).await?,
+            Some(_) if made.verb() == Verb::Skip => self.unskip(position, by).await?,
             Some(_) => None,
         };
         let Some(undone) = undone else {
@@ -296,7 +295,7 @@ impl<B: Backend> Handle<B> {
     /// Closes an open decision, unless an instance has begun to execute it.
     async fn withdraw(&self, position: i64, by: &str) -> sqlx::Result<Option<Undone>> {
         let mut tx = self.database.begin().await?;
-        let outcome = format!("not carried out: taken back by {by}");
+        let outcome = not_carried_out(format_args!("taken back by {by}"));
         if !B::close_decision(&mut tx, position, None, &outcome).await? {
             return Ok(None);
         }
@@ -436,18 +435,18 @@ fn already_decided(about: &str, first: Decided) -> DecideError {
 
 /// Says why a decision cannot be undone.
 fn why_not(made: Decided) -> NoUndo {
-    let at = |at: Option<DateTime<Utc>>| at.unwrap_or(made.decided_at);
-    match (made.undone_by, made.decision.split(' ').next()) {
-        (Some(by), _) => NoUndo::Undone {
-            by,
-            at: at(made.undone_at),
-        },
-        (None, Some("skip")) => NoUndo::TooLate,
-        (None, Some("retry")) => NoUndo::Retry,
-        (None, Some("undo")) => NoUndo::Undo,
-        (None, Some("pause")) => NoUndo::Pause,
-        (None, Some("retire")) => NoUndo::Retire,
-        (None, _) if made.done_at.is_none() => NoUndo::UnderWay,
-        (None, _) => NoUndo::Executed(made.outcome.unwrap_or_default()),
+    let verb = made.verb();
+    if let Some(by) = made.undone_by {
+        let at = made.undone_at.unwrap_or(made.decided_at);
+        return NoUndo::Undone { by, at };
+    }
+    match verb {
+        Verb::Skip => NoUndo::TooLate,
+        Verb::Retry => NoUndo::Retry,
+        Verb::Undo => NoUndo::Undo,
+        Verb::Pause => NoUndo::Pause,
+        Verb::Retire => NoUndo::Retire,
+        Verb::Resume | Verb::Other if made.done_at.is_none() => NoUndo::UnderWay,
+        Verb::Resume | Verb::Other => NoUndo::Executed(made.outcome.unwrap_or_default()),
     }
 }

@@ -9,8 +9,8 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 
 use super::status::Paused;
-use crate::consumer::sanitize::is_control;
 use crate::event::{LAST_SEQUENCE, Sequence};
+use crate::http::is_control;
 
 /// A decision that an instance executes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Executes the decisions of an operator. A decision stays open until its transaction commits, so
 //! that exactly one instance executes it.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -22,7 +23,7 @@ use crate::event::Sequence;
 use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Heartbeat, Position};
-use crate::store::decide::Decided;
+use crate::store::decide::{Decided, Verb, not_carried_out};
 use crate::store::operate::Skip;
 
 /// Events that are claimed or forgotten in one transaction, and the pause after it, so that no other writer waits long.
@@ -56,22 +57,27 @@ impl Plan {
             outcome: outcome.into(),
         }
     }
+
+    /// Changes nothing, for this reason.
+    fn none(reason: impl Display) -> Self {
+        Self::saying(not_carried_out(reason))
+    }
 }
 
 /// Executes the oldest open decision, if there is one.
 pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<(), PollError> {
-    let (pool, s, _) = follower.instance.names();
+    let (pool, s, _) = follower.instance.scope();
     let open = B::open_decision(pool, s);
     if let Some(open) = follower.instance.statement(open).await? {
-        follower.tried = Some(open.position);
+        follower.failed_decision = Some(open.position);
         // It may take long, and nothing is taken meanwhile.
-        follower.leases.lose_sight();
+        follower.leases.mark_unknown();
         execute(follower, &open).await?;
         follower.leases.heartbeat(Heartbeat::forget_head);
     }
-    follower.tried = None;
+    follower.failed_decision = None;
     follower.leases.signals.send_modify(|signals| {
         signals.decision = None;
         signals.halted = None;
@@ -96,12 +102,12 @@ async fn execute<B: Backend, E: Effect<B>>(
         Ok(Decision::Resume(ResumeFrom::Now)) => newest_position(follower).await?,
         Ok(Decision::Replay(from)) => return replay(follower, open, from).await,
         // A newer version of this program stored it.
-        Err(error) => Plan::saying(format!("not carried out: {error}")),
+        Err(error) => Plan::none(error),
     };
     if plan.to.is_some() {
         claim_decided(follower, None).await?;
     }
-    let resumes = open.decision.starts_with("resume");
+    let resumes = open.verb() == Verb::Resume;
     commit(follower, open, None, plan, resumes).await
 }
 
@@ -128,10 +134,7 @@ async fn replay<B: Backend, E: Effect<B>>(
                     return Ok(());
                 }
             }
-            Err(reason) => {
-                let plan = Plan::saying(format!("not carried out: {reason}"));
-                return commit(follower, open, None, plan, false).await;
-            }
+            Err(reason) => return commit(follower, open, None, Plan::none(reason), false).await,
         }
     }
     claim_decided(follower, Some(from)).await?;
@@ -176,7 +179,7 @@ async fn claim_decided<B: Backend, E: Effect<B>>(
 ) -> Result<(), PollError> {
     let (instance, mut after) = (&follower.instance, String::new());
     loop {
-        let (pool, s, _) = instance.names();
+        let (pool, s, _) = instance.scope();
         let decided = instance
             .statement(B::decided(pool, s, replay, &after, AT_ONCE))
             .await?;
@@ -326,7 +329,7 @@ async fn newest_position<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<Plan, PollError> {
     let Some(new) = follower.source.whole_head().await? else {
-        return Ok(Plan::saying("not carried out: the feed shows nothing"));
+        return Ok(Plan::none("the feed shows nothing"));
     };
     let newest = new.document.entries.last().cloned();
     let Some(cursor) = &new.document.cursor else {
@@ -385,7 +388,7 @@ async fn replay_position<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     from: Sequence,
 ) -> Result<Result<Position, String>, PollError> {
-    let (pool, s, _) = follower.instance.names();
+    let (pool, s, _) = follower.instance.scope();
     let standing = follower.instance.statement(B::standing(pool, s)).await?;
     let Some(epoch) = standing.epoch else {
         return Ok(match from {

@@ -12,11 +12,10 @@ use url::Url;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use super::metrics::known_until;
 use super::reconcile::report::Reconciliation;
 use super::selection::Selection;
 use super::status::{Status, status_of};
-use crate::consumer::counts::Counts;
+use crate::consumer::measured::counts::Counts;
 use crate::consumer::progress::leases::Leases;
 use crate::consumer::received::Received;
 use crate::consumer::source::redact::redact_url;
@@ -120,9 +119,7 @@ impl<B: Backend> Handle<B> {
         // The state in this process is newer than the row of the last renewal.
         if let Some(leases) = &self.leases {
             let own = leases.heartbeat(|heartbeat| heartbeat.clone());
-            standing.head = standing.head.max(own.head_sequence);
-            standing.last_contact = standing.last_contact.max(own.last_contact);
-            standing.taken_until = known_until(standing.taken_until, &own, standing.instances);
+            standing.reported.add(&own);
             standing.last_error = own.last_error.or(standing.last_error);
             standing.feed = Some(ours.clone());
         }

@@ -1,13 +1,12 @@
 //! What a subscription shows at `/metrics`: how far it is behind, and what became of polls and events.
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use futures_util::future::BoxFuture;
 
 use super::handle::Handle;
 use crate::http::metrics::{Labels, Measured, Metric};
 use crate::store::Backend;
-use crate::store::consume::Heartbeat;
-use crate::store::measure::Progress;
+use crate::store::operate::Progress;
 
 impl<B: Backend> Measured for Handle<B> {
     fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
@@ -41,25 +40,9 @@ pub(super) async fn progress<B: Backend>(handle: &Handle<B>) -> Option<Progress>
         .await?;
     // What we know ourselves is newer than what we wrote with the last renewal.
     if let Some(leases) = &handle.leases {
-        let own = leases.heartbeat(|heartbeat| heartbeat.clone());
-        progress.head = progress.head.max(own.head_sequence);
-        progress.last_contact = progress.last_contact.max(own.last_contact);
-        progress.taken_until = known_until(progress.taken_until, &own, progress.instances);
+        leases.heartbeat(|own| progress.reported.add(own));
     }
     Some(progress)
-}
-
-/// Returns until when all events are taken, by what is `stored` and what an instance knows. Its report is some seconds old,
-/// and is that of all where it is alone.
-pub(super) fn known_until(
-    stored: Option<DateTime<Utc>>,
-    own: &Heartbeat,
-    instances: i64,
-) -> Option<DateTime<Utc>> {
-    match instances {
-        ..=1 => own.taken_until.or(stored),
-        _ => stored,
-    }
 }
 
 /// What all instances know together.
@@ -68,7 +51,7 @@ fn shared(subscription: (&'static str, &str), progress: &Progress) -> Vec<Metric
     let mut metrics = Vec::new();
     let mut gauge = |name, help, value| metrics.push(Metric::gauge(name, help, labels, value));
     // A feed that does not number its events does not say how many there are.
-    if let Some(head) = progress.head {
+    if let Some(head) = progress.reported.head {
         gauge(
             "subscription_lag_events",
             "Events that the feed has shown and that are not taken yet.",
@@ -77,7 +60,7 @@ fn shared(subscription: (&'static str, &str), progress: &Progress) -> Vec<Metric
     }
     gauge(
         "subscription_halted",
-        "1: nothing moves until a person decides.",
+        "1: nothing moves until an operator decides.",
         f64::from(u8::from(progress.halted)),
     );
     gauge(
@@ -87,7 +70,7 @@ fn shared(subscription: (&'static str, &str), progress: &Progress) -> Vec<Metric
     );
     gauge(
         "subscription_parked_events",
-        "Events that failed and wait for a retry or a person, up to 10,000.",
+        "Events that failed and wait for a retry or an operator, up to 10,000.",
         progress.parked as f64,
     );
     gauge(
@@ -99,13 +82,14 @@ fn shared(subscription: (&'static str, &str), progress: &Progress) -> Vec<Metric
         "subscription_last_contact_timestamp_seconds",
         "When the feed last answered any instance, or an answer of it was still fresh; 0: never.",
         progress
+            .reported
             .last_contact
             .map_or(0.0, |at| at.timestamp_millis() as f64 / 1000.0),
     );
     gauge(
         "subscription_instances",
         "Instances that work on it: those that are alive and not retired.",
-        progress.instances as f64,
+        progress.reported.instances as f64,
     );
     metrics
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::handle::Handle;
 use super::metrics::progress;
 use super::status::Status;
-use crate::consumer::samples::{EVERY, Pace, Sample};
+use crate::consumer::measured::samples::{EVERY, Pace, Sample};
 use crate::store::Backend;
 
 /// When the first sample is taken: most feeds have answered by then.
@@ -63,7 +63,8 @@ pub(in crate::consumer) async fn keep_samples<B: Backend>(
         }
         let sampled = progress(&handle).await;
         // Nothing is known of a feed that never answered.
-        let Some((progress, head)) = sampled.and_then(|it| it.head.map(|head| (it, head))) else {
+        let Some((progress, head)) = sampled.and_then(|it| it.reported.head.map(|head| (it, head)))
+        else {
             continue;
         };
         handle.counts.samples.push(Sample {

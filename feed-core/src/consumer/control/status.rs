@@ -84,7 +84,8 @@ pub struct Lag {
 }
 
 pub(super) fn status_of(standing: Standing, feed: String) -> Status {
-    let head = standing.head.unwrap_or(0).max(standing.sequence);
+    let reported = standing.reported;
+    let head = reported.head.unwrap_or(0).max(standing.sequence);
     let events = head - standing.sequence;
     let is_long = |silent: &i64| *silent > SILENCE.as_secs().cast_signed();
     let age = |updated: DateTime<Utc>| (standing.now - updated).num_seconds().max(0);
@@ -93,7 +94,7 @@ pub(super) fn status_of(standing: Standing, feed: String) -> Status {
         reason: standing.paused_because.unwrap_or_default(),
         at,
     });
-    let heard = standing.last_contact.or(standing.started);
+    let heard = reported.last_contact.or(reported.started);
     Status {
         feed,
         epoch: standing.epoch,
@@ -105,7 +106,7 @@ pub(super) fn status_of(standing: Standing, feed: String) -> Status {
                 // A feed that does not answer may have news.
                 0 => Some(heard.map(age).filter(is_long).unwrap_or(0)),
                 // An older version of an instance reports only the last event taken.
-                _ => standing.taken_until.or(standing.updated).map(age),
+                _ => reported.taken_until.or(standing.updated).map(age),
             },
         },
         parked: standing.parked,
@@ -115,9 +116,9 @@ pub(super) fn status_of(standing: Standing, feed: String) -> Status {
         paused,
         decision: standing.decision,
         begins: standing.begins.unwrap_or(0),
-        last_contact: standing.last_contact,
+        last_contact: reported.last_contact,
         last_error: standing.last_error,
-        instances: standing.instances,
-        retired: standing.retired,
+        instances: reported.instances,
+        retired: reported.retired,
     }
 }

@@ -130,7 +130,7 @@ impl Cursors {
     }
 
     /// Records that the feed has answered "nothing new".
-    pub(crate) fn believe(&mut self) {
+    pub(crate) fn trust_304(&mut self) {
         self.believed = true;
     }
 
@@ -139,13 +139,13 @@ impl Cursors {
     pub(crate) fn head_at(&mut self, sequence: Sequence) {
         match sequence > self.seen.sequence {
             true => self.answered(),
-            false => self.believe(),
+            false => self.trust_304(),
         }
     }
 
     /// Returns true if, at `now`, the next request must bypass caches. A head that is fresh for
     /// longer is still requested once with its tag.
-    pub(crate) fn doubts(&self, now: Instant) -> bool {
+    pub(crate) fn must_bypass_caches(&self, now: Instant) -> bool {
         self.believed && now.duration_since(self.answered) >= BELIEVED
     }
 
@@ -237,13 +237,16 @@ mod tests {
         let mut cursors = Cursors::new();
         cursors.seen.sequence = 3;
         let begin = cursors.answered;
-        assert!(!cursors.doubts(begin + 2 * BELIEVED), "it was not said yet");
-        cursors.believe();
-        assert!(!cursors.doubts(begin + BELIEVED / 2));
+        assert!(
+            !cursors.must_bypass_caches(begin + 2 * BELIEVED),
+            "it was not said yet"
+        );
+        cursors.trust_304();
+        assert!(!cursors.must_bypass_caches(begin + BELIEVED / 2));
         // Neither a 304 nor a head that ends at our position confirms it.
         for sequence in [2, 3] {
             cursors.head_at(sequence);
-            assert!(cursors.doubts(begin + BELIEVED));
+            assert!(cursors.must_bypass_caches(begin + BELIEVED));
         }
         cursors.head_at(4);
         assert!(cursors.answered > begin);

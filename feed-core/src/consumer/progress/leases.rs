@@ -44,7 +44,7 @@ pub(crate) struct Leases {
     /// True if the operator requested it: then no cache may answer.
     pub(crate) asked: AtomicBool,
     /// Makes the keeper renew early: a lease or a decision may have changed.
-    pub(crate) look: Notify,
+    pub(crate) renew_early: Notify,
     /// Held during a renewal: two at once would each take the other's changes for news.
     pub(crate) renewing: tokio::sync::Mutex<()>,
     /// When the leases were last renewed; `None` if they must be renewed now.
@@ -55,7 +55,7 @@ impl Leases {
     /// Renews the leases and reads the decisions now.
     pub(crate) fn look_now(&self) {
         *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.look.notify_one();
+        self.renew_early.notify_one();
     }
 
     /// Returns true if the leases were not renewed for twice this time.
@@ -85,26 +85,28 @@ impl Leases {
             heartbeat.last_contact.replace(Utc::now())
         });
         if last_contact.is_none() {
-            self.look.notify_one();
+            self.renew_early.notify_one();
         }
     }
 
     /// Records that a document shows events that are not taken, the oldest of which has that date.
-    pub(crate) fn fall_behind(&self, oldest: Option<DateTime<Utc>>) {
+    pub(crate) fn record_lag_since(&self, oldest: Option<DateTime<Utc>>) {
         if let Some(oldest) = oldest {
-            self.heartbeat(|heartbeat| heartbeat.fall_behind(oldest));
+            self.heartbeat(|heartbeat| heartbeat.record_lag_since(oldest));
         }
     }
 
     /// Records that all events up to `sequence` are taken.
     pub(crate) fn reach(&self, sequence: Sequence) {
-        self.heartbeat(|own| own.is_level = own.head_sequence.is_none_or(|head| sequence >= head));
+        self.heartbeat(|own| {
+            own.is_caught_up = own.head_sequence.is_none_or(|head| sequence >= head)
+        });
     }
 
-    /// Records that it is not known any more whether the feed has news.
-    pub(crate) fn lose_sight(&self) {
+    /// Records that the feed may have news that this instance does not know of.
+    pub(crate) fn mark_unknown(&self) {
         self.heartbeat(|own| {
-            own.is_level = false;
+            own.is_caught_up = false;
             own.taken_until = own.taken_until.min(own.last_contact);
         });
     }
@@ -146,7 +148,7 @@ impl Signals {
             self.leases += 1;
         }
         self.held = held;
-        // What is due waits as well: it would end each pause at once.
+        // While halted or paused, report nothing as due: it would end each pause at once.
         self.due = census.due && census.halted.is_none() && census.paused.is_none();
         self.halted = census.halted;
         self.paused = census.paused;
@@ -189,7 +191,7 @@ mod tests {
     #[test]
     fn the_first_contact_is_stored_at_once() {
         let leases = Leases::default();
-        let renews = || leases.look.notified().now_or_never().is_some();
+        let renews = || leases.renew_early.notified().now_or_never().is_some();
         assert!(!renews());
         leases.heard(None);
         assert!(renews());

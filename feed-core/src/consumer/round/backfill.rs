@@ -80,7 +80,7 @@ pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
     let new = documents.flat_map(|index| backlog.new_in(index, |entry| share.holds(entry)));
     follower
         .leases
-        .fall_behind(new.map(|entry| entry.updated).min());
+        .record_lag_since(new.map(|entry| entry.updated).min());
     let mut applied = 0;
     for index in (0..backlog.documents.len()).rev() {
         let document = &backlog.documents[index];
@@ -186,7 +186,7 @@ impl Sought {
 
 /// Returns which of these events any instance has claimed.
 async fn claimed<B: Backend>(instance: &Instance<B>, ids: &[&str]) -> sqlx::Result<Vec<String>> {
-    let (pool, s, _) = instance.names();
+    let (pool, s, _) = instance.scope();
     instance.statement(B::claimed(pool, s, ids)).await
 }
 

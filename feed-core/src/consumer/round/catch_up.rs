@@ -74,7 +74,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
         follower.leases.heard(Some(end.sequence));
         follower
             .leases
-            .fall_behind(document.oldest_after(at.sequence));
+            .record_lag_since(document.oldest_after(at.sequence));
         // A document may repeat events that were seen.
         let new = |arrival: &Arrival| arrival.event.sequence > Some(at.sequence);
         gathered.extend(arrivals.into_iter().filter(new));
@@ -110,7 +110,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
     if begin == follower.cursors.seen.sequence {
         return Ok(Polled::UpToDate { waited: false });
     }
-    follower.more = !at_the_end;
+    follower.has_more = !at_the_end;
     Ok(Polled::Applied(applied))
 }
 

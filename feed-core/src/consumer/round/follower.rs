@@ -32,13 +32,13 @@ pub(in crate::consumer) struct Follower<B: Backend, E> {
     pub(in crate::consumer) cursors: Cursors,
     pub(in crate::consumer) shutdown: CancellationToken,
     /// How long the last head is fresh.
-    pub(in crate::consumer) fresh: Duration,
+    pub(in crate::consumer) fresh_for: Duration,
     /// True if the last round ended before the feed did: the next one continues there.
-    pub(in crate::consumer) more: bool,
+    pub(in crate::consumer) has_more: bool,
     /// When the progress was last logged.
     pub(in crate::consumer) logged: Option<Instant>,
     /// The decision whose last execution failed.
-    pub(in crate::consumer) tried: Option<i64>,
+    pub(in crate::consumer) failed_decision: Option<i64>,
 }
 
 impl<B: Backend, E: Effect<B>> Follower<B, E> {
@@ -89,7 +89,7 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
             name, if_halted, ..
         } = &self.subscription;
         let reason = sanitize(reason);
-        let (pool, s, me) = self.instance.names();
+        let (pool, s, me) = self.instance.scope();
         let halted = B::halt(pool, s, me, held, &reason);
         if !self.instance.statement(halted).await? {
             self.leases.look_now();

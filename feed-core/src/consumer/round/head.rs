@@ -53,16 +53,16 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
         (signals.leases, signals.due)
     };
     let asked = follower.leases.asked.swap(false, Ordering::Relaxed);
-    let doubts = asked || follower.cursors.doubts(Instant::now());
-    if doubts {
-        follower.source.find_again().await?;
+    let bypasses = asked || follower.cursors.must_bypass_caches(Instant::now());
+    if bypasses {
+        follower.source.recheck_configured_url().await?;
     }
     let known = follower.leases.known_head();
     let is_below = known.is_none_or(|head| follower.cursors.seen.sequence < head);
-    if std::mem::take(&mut follower.more) && is_below {
+    if std::mem::take(&mut follower.has_more) && is_below {
         return catch_up(follower).await;
     }
-    let seen = match doubts {
+    let seen = match bypasses {
         // No cache answers `?after=` with data. One that ignores `Vary` may have entries without data,
         // a few seconds old: nothing is lost then.
         true if follower.cursors.seen.epoch.is_some() => return catch_up(follower).await,
@@ -78,10 +78,10 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
         () = interrupted(&follower.leases, leases, due, &follower.shutdown) => return Ok(Polled::Interrupted),
         () = sleep_until(store_by) => return Ok(Polled::Interrupted),
     };
-    follower.fresh = head.fresh;
+    follower.fresh_for = head.fresh;
     follower.leases.heard(None);
     let Some(new) = head.new else {
-        follower.cursors.believe();
+        follower.cursors.trust_304();
         return Ok(Polled::UpToDate {
             waited: head.waited || !wait && follower.source.holds_back() != Some(false),
         });
@@ -110,7 +110,7 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
 }
 
 /// Requests the head of a paused subscription, so that its status shows how far the feed is. Takes no event.
-pub(in crate::consumer) async fn look<B: Backend, E: Effect<B>>(
+pub(in crate::consumer) async fn poll_head_only<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<Polled, PollError> {
     let leases = follower.leases.signals.borrow().leases;
@@ -119,7 +119,7 @@ pub(in crate::consumer) async fn look<B: Backend, E: Effect<B>>(
         head = follower.source.head(&seen, false, false) => head?,
         () = interrupted(&follower.leases, leases, false, &follower.shutdown) => return Ok(Polled::Interrupted),
     };
-    follower.fresh = head.fresh;
+    follower.fresh_for = head.fresh;
     follower.leases.heard(None);
     if let Some(NewHead { document, .. }) = head.new
         && let Some(cursor) = &document.cursor
@@ -128,9 +128,9 @@ pub(in crate::consumer) async fn look<B: Backend, E: Effect<B>>(
             match own.head_sequence {
                 // The decision of an operator that another instance has executed, or an answer of a cache.
                 Some(known) if cursor.sequence < known => own.forget_head(),
-                Some(known) if own.is_level => {
+                Some(known) if own.is_caught_up => {
                     if let Some(oldest) = document.oldest_after(known) {
-                        own.fall_behind(oldest);
+                        own.record_lag_since(oldest);
                     }
                 }
                 _ => {}
@@ -162,7 +162,7 @@ async fn take_head<B: Backend, E: Effect<B>>(
     }
     follower
         .leases
-        .fall_behind(document.oldest_after(seen.sequence));
+        .record_lag_since(document.oldest_after(seen.sequence));
     let (had_tag, before) = (seen.etag.is_some(), seen.sequence);
     follower.cursors.head_at(end.sequence);
     let to = Position {
@@ -185,7 +185,7 @@ async fn take_head<B: Backend, E: Effect<B>>(
         };
         match follower.apply(arrivals, to).await? {
             Some(events) => {
-                follower.more = more;
+                follower.has_more = more;
                 events
             }
             None => return Ok(Polled::Interrupted),

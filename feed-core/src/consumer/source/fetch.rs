@@ -122,13 +122,13 @@ impl Source {
     }
 
     /// Forgets a permanent redirect: the feed is no longer at its target.
-    pub(crate) fn return_home(&mut self) {
+    pub(crate) fn forget_redirect(&mut self) {
         self.moved = None;
     }
 
     /// Requests the configured URL again after a permanent redirect: its target may be a copy of
     /// the feed that no longer changes.
-    pub(crate) async fn find_again(&mut self) -> Result<(), FetchError> {
+    pub(crate) async fn recheck_configured_url(&mut self) -> Result<(), FetchError> {
         if self.moved.take().is_some() {
             self.whole_head().await?;
         }

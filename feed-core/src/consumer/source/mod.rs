@@ -1,5 +1,5 @@
-//! Reads a feed. `fetch` requests it as `settings` say, within bounds: each `request` uses the
-//! `client`, the `credentials`, and a `proxy` if there is one. `wait` limits how long the server
+//! Reads a feed. `fetch` requests it within bounds. A `request` uses the `client`, the
+//! `credentials`, and a `proxy` if there is one. `wait` limits how long the server
 //! may hold an answer back, `freshness` how long an answer needs no new request. The `answer` is
 //! decoded (`body`, `charset`) and parsed (`reader`, `document`, `entry`); `link` resolves links,
 //! and `content` fetches data.

@@ -8,15 +8,15 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::answer::{Metadata, PRIVATE, SCHEMA};
-use super::request::{another_epoch, canonical, no_parameters, unreadable_path};
+use super::request::{another_epoch, canonical, unreadable_path};
 use crate::cursor::Epoch;
 use crate::event::{EventId, Sequence};
 use crate::feed::body::Body;
 use crate::feed::document::BATCH;
 use crate::feed::sizes::fitting;
 use crate::feed::{Feed, Inner, cloudevents};
-use crate::http::Problem;
 use crate::http::negotiate;
+use crate::http::{Problem, query};
 use crate::store::Backend;
 use crate::store::publish::Head;
 
@@ -32,7 +32,7 @@ pub(super) async fn batch<B: Backend>(
 ) -> Result<Response, Problem> {
     let Path((epoch, range)) = path.map_err(unreadable_path)?;
     let feed = &feed.inner;
-    no_parameters(query.as_deref())?;
+    query::none(query.as_deref())?;
     let missing = || Problem::not_found(format!("there are no events {range} in epoch {epoch}"));
     let (first, last) = range
         .split_once('-')
@@ -113,7 +113,7 @@ pub(super) async fn event<B: Backend>(
 ) -> Result<Response, Problem> {
     let Path(id) = path.map_err(unreadable_path)?;
     let feed = &feed.inner;
-    no_parameters(query.as_deref())?;
+    query::none(query.as_deref())?;
     let missing = || Problem::not_found(format!("there is no event {id}"));
     let uuid = uuid::Uuid::try_parse(&id)
         .ok()
@@ -156,7 +156,7 @@ pub(super) async fn schema<B: Backend>(
     request: HeaderMap,
 ) -> Result<Response, Problem> {
     let Path(event_type) = path.map_err(unreadable_path)?;
-    no_parameters(query.as_deref())?;
+    query::none(query.as_deref())?;
     let schema = feed.inner.schemas.get(&event_type);
     let schema = schema.ok_or_else(|| {
         Problem::not_found(format!("there is no schema of events of type {event_type}"))

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::answer::Metadata;
 use super::head::{applied, head_caching};
-use super::with_data::{Found, MOST, end_of, with_data};
+use super::with_data::{EventsAfter, MOST, end_of, with_data};
 use crate::cursor::Cursor;
 use crate::event::{Event, Sequence};
 use crate::feed::Inner;
@@ -162,7 +162,7 @@ impl<B: Backend> Inner<B> {
         let (cursor, _) = self.position(cursor).await?;
         let mut newest = self.newest_after(&cursor).await?;
         let mut found = self.matching(filter, &cursor, &newest).await?;
-        let is_at_end = |found: &Found<'_>, newest: &Snapshot| {
+        let is_at_end = |found: &EventsAfter<'_>, newest: &Snapshot| {
             found.events.is_empty() && found.end == newest.head.cursor()
         };
         let waits = wait(request).filter(|_| method == Method::GET && is_at_end(&found, &newest));
@@ -187,7 +187,7 @@ impl<B: Backend> Inner<B> {
         filter: &Filter,
         cursor: &Cursor,
         newest: &Snapshot,
-    ) -> sqlx::Result<Found<'static>> {
+    ) -> sqlx::Result<EventsAfter<'static>> {
         let head = &newest.head;
         let mut last = head.sequence;
         let sequences: Vec<Sequence> = match newest.after(cursor.sequence) {
@@ -216,7 +216,7 @@ impl<B: Backend> Inner<B> {
                 }
             }
         };
-        Ok(Found {
+        Ok(EventsAfter {
             events: Cow::<[Event]>::Owned(events),
             end,
             omitted: None,

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 
 use super::answer::{HEAD, Metadata, NEWS, NO_NEWS, NO_STORE, PRIVATE_NO_STORE};
-use super::request::{canonical, no_parameters, not_yet};
+use super::request::{canonical, not_yet};
 use crate::cursor::Cursor;
 use crate::event::Sequence;
 use crate::feed::address::Addresses;
@@ -23,8 +23,8 @@ use crate::feed::presentation::cursor_in;
 use crate::feed::snapshot::Snapshot;
 use crate::feed::{Feed, Inner};
 use crate::http::HeldBack;
-use crate::http::Problem;
 use crate::http::conditional::{Outcome, Tags, Validators};
+use crate::http::{Problem, query};
 use crate::reached::Mark;
 use crate::sequencer::Access;
 use crate::store::Backend;
@@ -73,7 +73,7 @@ pub(super) async fn raw<B: Backend>(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    no_parameters(query.as_deref())?;
+    query::none(query.as_deref())?;
     let mut response = feed.inner.head(Form::Atom, &method, &headers).await?;
     let caching = HeaderValue::from_static(NO_STORE);
     response
@@ -92,20 +92,11 @@ enum View {
 }
 
 impl View {
-    /// Unknown, repeated or contradicting parameters are rejected: if ignored, each would be
-    /// another cache key of the same bytes.
     fn from_query(query: &str) -> Result<Self, Problem> {
         let (mut after, mut before, mut filter) = (None, None, Filter::default());
-        let mut seen = Vec::new();
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            if seen.contains(&name) {
-                return Err(Problem::bad_request(format!("`{name}` is given twice")));
-            }
-            // No event has it, and PostgreSQL rejects it as a parameter.
-            if value.contains('\0') {
-                return Err(Problem::bad_request(format!("`{name}` contains a NUL")));
-            }
-            match &*name {
+        let names = ["after", "before", "type", "subject"];
+        for (name, value) in query::read(Some(query), "the feed", &names)? {
+            match name {
                 "after" if value == "start" => after = Some(None),
                 "after" => {
                     let cursor = value.parse().map_err(|error| {
@@ -120,15 +111,8 @@ impl View {
                     })?);
                 }
                 "type" => filter.event_type = Some(value.into_owned()),
-                "subject" => filter.subject = Some(value.into_owned()),
-                other => {
-                    return Err(Problem::bad_request(format!(
-                        "`{other}` is not a parameter of the feed; use `after`, `type` or \
-                         `subject`, and `before` with the latter two"
-                    )));
-                }
+                _ => filter.subject = Some(value.into_owned()),
             }
-            seen.push(name);
         }
         match (after, filter.is_empty(), before) {
             (None, true, None) => Ok(Self::Head),

@@ -11,7 +11,7 @@ use axum::response::Response;
 use bytes::Bytes;
 
 use super::answer::{IMMUTABLE, Metadata, SEALED};
-use super::request::{another_epoch, canonical, no_parameters, unreadable_path};
+use super::request::{another_epoch, canonical, unreadable_path};
 use crate::cursor::{Cursor, Epoch};
 use crate::event::Sequence;
 use crate::feed::body::Coding;
@@ -20,7 +20,7 @@ use crate::feed::form::Form;
 use crate::feed::page::{Pages, State as PageState};
 use crate::feed::page_cache::Written;
 use crate::feed::{Feed, Inner};
-use crate::http::Problem;
+use crate::http::{Problem, query};
 use crate::store::Backend;
 use crate::store::publish::Head;
 
@@ -33,7 +33,7 @@ pub(super) async fn page<B: Backend>(
 ) -> Result<Response, Problem> {
     let Path((epoch, page)) = path.map_err(unreadable_path)?;
     let feed = &feed.inner;
-    no_parameters(request.uri().query())?;
+    query::none(request.uri().query())?;
     let request = request.headers();
     let missing = || Problem::not_found(format!("there is no page {page} in epoch {epoch} yet"));
     let number = canonical(&page).ok_or_else(missing)?;

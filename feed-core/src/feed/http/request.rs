@@ -5,7 +5,7 @@ use axum::extract::rejection::PathRejection;
 use crate::cursor::Epoch;
 use crate::event::LAST_SEQUENCE;
 use crate::feed::Inner;
-use crate::http::Problem;
+use crate::http::{Problem, canonical_number};
 use crate::reached::Mark;
 use crate::sequencer::Access;
 use crate::store::Backend;
@@ -20,7 +20,7 @@ impl<B: Backend> Inner<B> {
             return Ok(head);
         }
         Mark::ReaderAhead.reached();
-        let head = self.sequencer.look().await?.head;
+        let head = self.sequencer.refresh().await?.head;
         match self.access == Access::Read && !known(&head) {
             true => Err(not_yet()),
             false => Ok(head),
@@ -35,19 +35,9 @@ pub(super) fn not_yet() -> Problem {
     )
 }
 
-/// Parses a number in its canonical form: `007` would be another address of the same bytes.
+/// Parses the number of an event or a page.
 pub(super) fn canonical(text: &str) -> Option<i64> {
-    let number: i64 = text.parse().ok()?;
-    ((1..=LAST_SEQUENCE).contains(&number) && number.to_string() == text).then_some(number)
-}
-
-/// Rejects parameters where none exist: if ignored, each would be another cache key of the same
-/// bytes.
-pub(super) fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
-    match query {
-        None => Ok(()),
-        Some(_) => Err(Problem::bad_request("this address takes no parameters")),
-    }
+    canonical_number(text).filter(|number| (1..=LAST_SEQUENCE).contains(number))
 }
 
 pub(super) fn another_epoch(epoch: &Epoch, head: &Head) -> Problem {

@@ -35,7 +35,7 @@ const MOST_LOOKED_AT: i64 = 4_000;
 const LARGEST_KEPT: usize = 256 * 1024;
 
 /// What a reader gets after its cursor.
-pub(super) struct Found<'s> {
+pub(super) struct EventsAfter<'s> {
     pub(super) events: Cow<'s, [Event]>,
     /// The position of a reader who has them.
     pub(super) end: Cursor,
@@ -62,7 +62,7 @@ impl<B: Backend> Inner<B> {
             None => {
                 let events = self.first_events(newest, first, head.sequence).await?;
                 let end = end_of(&events, head).unwrap_or_else(|| cursor.clone());
-                Found {
+                EventsAfter {
                     events,
                     end,
                     omitted: None,
@@ -87,7 +87,7 @@ impl<B: Backend> Inner<B> {
         filter: &Filter,
         cursor: &Cursor,
         head: &Head,
-        found: Found<'_>,
+        found: EventsAfter<'_>,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
         let addresses = &self.documents.addresses;
@@ -197,7 +197,7 @@ impl<B: Backend> Inner<B> {
         last: Sequence,
     ) -> sqlx::Result<Cow<'s, [Event]>> {
         match snapshot.and_then(|snapshot| snapshot.events(first, last)) {
-            Some(events) => Ok(Cow::Borrowed(within(events, LARGEST))),
+            Some(events) => Ok(Cow::Borrowed(fitting_prefix(events, LARGEST))),
             None => self.read(first, last).await.map(Cow::Owned),
         }
     }
@@ -210,7 +210,7 @@ impl<B: Backend> Inner<B> {
         share: Partitions,
         cursor: &Cursor,
         head: &Head,
-    ) -> sqlx::Result<Found<'_>> {
+    ) -> sqlx::Result<EventsAfter<'_>> {
         let first = cursor.sequence + 1;
         let last = head.sequence.min(first + MOST_LOOKED_AT - 1);
         let subjects = B::subjects(self.database.reader(), first, last);
@@ -239,7 +239,7 @@ impl<B: Backend> Inner<B> {
             share,
             events: ranges(others),
         };
-        Ok(Found {
+        Ok(EventsAfter {
             events: Cow::Owned(events),
             end: end.unwrap_or_else(|| cursor.clone()),
             omitted: Some(omitted),
@@ -269,7 +269,7 @@ impl<B: Backend> Inner<B> {
                 self.database.statement(read).await?
             }
         };
-        events.truncate(within(&events, LARGEST).len());
+        events.truncate(fitting_prefix(&events, LARGEST).len());
         Ok(events)
     }
 
@@ -281,7 +281,7 @@ impl<B: Backend> Inner<B> {
         };
         let read = B::events(self.database.reader(), first, *last);
         let mut events = self.database.statement(read).await?;
-        events.truncate(within(&events, LARGEST).len());
+        events.truncate(fitting_prefix(&events, LARGEST).len());
         Ok(events)
     }
 }
@@ -313,7 +313,7 @@ pub(super) fn with_data(form: Form, links: LinkHeaders, cursor: Cursor) -> Metad
 }
 
 /// Returns the first events that have at most that size together as entries; at least one.
-fn within(events: &[Event], bytes: usize) -> &[Event] {
+fn fitting_prefix(events: &[Event], bytes: usize) -> &[Event] {
     let mut size = 0;
     let fitting = events.iter().take_while(|event| {
         let first = size == 0;

@@ -1,4 +1,4 @@
-//! How PostgreSQL says what `statements/` leave open, and how it holds our types.
+//! PostgreSQL's constants for `statements/`, and the encoding of our types.
 
 #[cfg(any(feature = "consume", feature = "publish"))]
 use chrono::{DateTime, Utc};

@@ -1,4 +1,4 @@
-//! Why a server cannot be used, by what it says.
+//! Maps PostgreSQL's error codes to [`DatabaseError`].
 
 use crate::database::OptionNames;
 use crate::store::DatabaseError;

@@ -8,7 +8,7 @@ use sqlx::{FromRow, PgPool, PgTransaction, Postgres, Row};
 
 use crate::event::{EventId, NewEvent, Sequence};
 use crate::store::publish::Published;
-use crate::store::publish::{Look, NativePublish, Numbered};
+use crate::store::publish::{HeadRead, NativePublish, Numbered};
 
 impl NativePublish for Postgres {
     async fn append(
@@ -109,8 +109,9 @@ impl NativePublish for Postgres {
         .bind(limit)
         .fetch_optional(pool)
         .await?;
-        let look =
-            |row: PgRow| Ok::<_, sqlx::Error>((Look::from_row(&row)?, row.try_get("numbered")?));
+        let look = |row: PgRow| {
+            Ok::<_, sqlx::Error>((HeadRead::from_row(&row)?, row.try_get("numbered")?))
+        };
         Ok(row.map(look).transpose()?.into())
     }
 

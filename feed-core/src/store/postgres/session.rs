@@ -1,5 +1,5 @@
-//! What a session of PostgreSQL must be like for us: settings that are in force whatever a role, a database
-//! or a pooler says, and that it is one session for as long as the connection lasts.
+//! Session settings that we require, whatever a role, a database or a pooler sets, and the check that they hold: also that
+//! the session stays the same for as long as the connection lasts.
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqlSafeStr, SqlStr};

@@ -1,5 +1,4 @@
-//! How SQLite says what `statements/` leave open, and how it holds our types: instants and ids as text, lists
-//! as JSON.
+//! SQLite's constants for `statements/`, and the encoding of our types: instants and ids as text, lists as JSON.
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -30,7 +29,7 @@ pub(super) const JSON_OBJECT: &str = "json_object";
 /// Nothing: the transaction has the write lock from its beginning, and a single statement has it too.
 pub(super) const FOR_UPDATE: &str = "";
 #[cfg(feature = "consume")]
-/// Nothing either.
+/// Empty: see [`FOR_UPDATE`].
 pub(super) const FOR_UPDATE_SKIP_LOCKED: &str = "";
 
 #[cfg(feature = "consume")]

@@ -312,21 +312,13 @@ async fn note_attempt(tx: &mut Transaction<'_>, s: &str, event_id: &str) -> sqlx
     Ok(())
 }
 
-/// True unless the subscription `$1` is paused, or a decision about it is open: then no effect begins, also of an instance
-/// that does not know of it yet.
+/// True unless the subscription `$1` is paused, or a decision about it is open: then no effect begins. This also stops an
+/// instance that has not heard of it.
 pub(in super::super) const NOT_STOPPED: &str = "NOT EXISTS (
     SELECT 1 FROM feed_subscription WHERE name = $1 AND paused_at IS NOT NULL
     UNION ALL
     SELECT 1 FROM feed_decision WHERE subscription = $1 AND done_at IS NULL
 )";
-
-/// Returns the column that says until when all events are taken: as the live instances know, or as the last ones did.
-pub(super) fn taken_until() -> String {
-    format!(
-        "COALESCE(min(taken_until) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL), max(taken_until))
-         AS taken_until"
-    )
-}
 
 /// Returns the `FROM` and `WHERE` that select the due events that are the first parked ones of
 /// their subjects, in partitions that `$2` holds.

@@ -10,8 +10,6 @@ mod database;
 #[cfg(feature = "consume")]
 mod decide;
 #[cfg(feature = "consume")]
-mod measure;
-#[cfg(feature = "consume")]
 mod operate;
 #[cfg(feature = "publish")]
 mod publish;
@@ -34,13 +32,16 @@ type Connection = <Db as sqlx::Database>::Connection;
 type Pool = sqlx::Pool<Db>;
 type Transaction<'c> = sqlx::Transaction<'c, Db>;
 
-/// Implements `FromRow` by column names equal to field names. sqlx's own `derive` would compile its
-/// core a second time, for the host.
+/// Implements `FromRow` by column names equal to field names; fields behind `;` are rows themselves, with other columns
+/// of the same row. sqlx's own `derive` would compile its core a second time, for the host.
 macro_rules! from_row {
-    ($name:ident: $($field:ident),*) => {
+    ($name:ident: $($field:ident),* $(; $($part:ident),*)?) => {
         impl sqlx::FromRow<'_, super::Row> for $name {
             fn from_row(row: &super::Row) -> sqlx::Result<Self> {
-                Ok(Self { $($field: sqlx::Row::try_get(row, stringify!($field))?),* })
+                Ok(Self {
+                    $($field: sqlx::Row::try_get(row, stringify!($field))?,)*
+                    $($($part: sqlx::FromRow::from_row(row)?,)*)?
+                })
             }
         }
     };

@@ -2,16 +2,16 @@
 
 use sqlx::{FromRow, Row as _};
 
-use super::consume::taken_until;
 use super::{Db, FOR_UPDATE, NOW, Pool, Row, Transaction, from_row, is_in, list, now_plus};
 use crate::event::Sequence;
-use crate::store::consume::Standing;
+use crate::store::COUNTED;
+use crate::store::consume::{Reported, Standing};
 use crate::store::operate::{
-    Attempt, InstanceStatus, Operate, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
+    Attempt, InstanceStatus, Operate, Outcome, ParkedEvent, Progress, SkippedEvent, TakenEvent,
 };
 use crate::store::sql::sql;
 
-/// The columns of an event that was taken, and where they are.
+/// Columns and joins for a taken event.
 const TAKEN: &str = "claim.event_id AS id, claim.subject, claim.sequence, claimed,
     COALESCE(skip.reason, parked.reason) AS reason,
     parked.event_id IS NOT NULL AS parked, skip.event_id IS NOT NULL AS skipped, skip.skipped_by
@@ -54,17 +54,36 @@ impl Operate for Db {
                     (SELECT COALESCE(max(sequence), 0) FROM feed_partition
                      WHERE subscription = $1) AS furthest,
                     {NOW} AS now
-             FROM (SELECT max(head_sequence) AS head, {taken_until}, max(last_contact) AS last_contact,
-                          min(started_at) AS started,
-                          count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL) AS instances,
-                          count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NOT NULL) AS retired
-                   FROM feed_instance WHERE subscription = $1) AS known
+             FROM {reported}
              LEFT JOIN feed_subscription ON name = $1
              LEFT JOIN (SELECT epoch, sequence, updated FROM feed_partition
                         WHERE subscription = $1 ORDER BY sequence LIMIT 1) AS lowest ON TRUE",
-            taken_until = taken_until()
+            reported = reported()
         ))
         .bind(s)
+        .fetch_one(pool)
+        .await
+    }
+
+    async fn progress(pool: &Pool, s: &str) -> sqlx::Result<Progress> {
+        sqlx::query_as(sql!(
+            "SELECT -- subscription::progress
+             COALESCE(lowest.sequence, 0) AS sequence, head, taken_until, last_contact,
+                    started, instances, retired, parked, waiting,
+                    EXISTS (SELECT 1 FROM feed_subscription
+                            WHERE name = $1 AND halted IS NOT NULL) AS halted,
+                    EXISTS (SELECT 1 FROM feed_subscription
+                            WHERE name = $1 AND paused_at IS NOT NULL) AS paused
+             FROM {reported}
+             CROSS JOIN (SELECT count(reason) AS parked, count(*) - count(reason) AS waiting
+                         FROM (SELECT reason FROM feed_parked
+                               WHERE subscription = $1 LIMIT $2) AS counted) AS stuck
+             LEFT JOIN (SELECT sequence FROM feed_partition
+                        WHERE subscription = $1 ORDER BY sequence LIMIT 1) AS lowest ON TRUE",
+            reported = reported()
+        ))
+        .bind(s)
+        .bind(COUNTED)
         .fetch_one(pool)
         .await
     }
@@ -447,6 +466,20 @@ impl Operate for Db {
     }
 }
 
+/// Returns the table of one row with what the instances have reported. Until when all events are taken, the live ones know;
+/// if there are none, the last ones did.
+fn reported() -> String {
+    format!(
+        "(SELECT max(head_sequence) AS head,
+                 COALESCE(min(taken_until) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL),
+                          max(taken_until)) AS taken_until,
+                 max(last_contact) AS last_contact, min(started_at) AS started,
+                 count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL) AS instances,
+                 count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NOT NULL) AS retired
+          FROM feed_instance WHERE subscription = $1) AS reported"
+    )
+}
+
 /// Returns the query for the events in a table that a replay from `$3` repeats, and that also meet a condition.
 fn repeated_in(table: &str, also: &str) -> String {
     format!(
@@ -458,8 +491,16 @@ fn repeated_in(table: &str, also: &str) -> String {
 }
 
 from_row! {
-    Standing: epoch, sequence, updated, head, taken_until, last_contact, started, last_error, instances, retired, feed, parked,
-        waiting, skipped, halted, paused_at, paused_by, paused_because, begins, decision, furthest, now
+    Reported: head, taken_until, last_contact, started, instances, retired
+}
+
+from_row! {
+    Standing: epoch, sequence, updated, last_error, feed, parked, waiting, skipped, halted, paused_at, paused_by,
+        paused_because, begins, decision, furthest, now; reported
+}
+
+from_row! {
+    Progress: sequence, parked, waiting, halted, paused; reported
 }
 
 from_row! {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, Sequence, is_traceparent};
-use crate::store::publish::{Filter, Head, Look, Publish, Quarantined, Text};
+use crate::store::publish::{Filter, Head, HeadRead, Publish, Quarantined, Text};
 use crate::store::sql::sql;
 
 /// The columns of an entry, in the order in which [`read_entry`] reads them.
@@ -152,7 +152,7 @@ impl Publish for Db {
         Ok(())
     }
 
-    async fn look(pool: &Pool) -> sqlx::Result<Look> {
+    async fn look(pool: &Pool) -> sqlx::Result<HeadRead> {
         sqlx::query_as(sql!(
             "SELECT -- feed::look
              feed_id, epoch, page_size, created, sequence, anchor, updated, closed_until,
@@ -371,7 +371,7 @@ fn read_text(row: &Row, column: usize) -> sqlx::Result<String> {
     row.try_get(column).map(|Text(text)| text)
 }
 
-impl FromRow<'_, Row> for Look {
+impl FromRow<'_, Row> for HeadRead {
     fn from_row(row: &Row) -> sqlx::Result<Self> {
         Ok(Self {
             head: Head::from_row(row)?,

@@ -51,7 +51,7 @@ impl Again {
     }
 }
 
-/// Returns whether a pause can be ended: one who resumes a halted subscription has to say from where.
+/// Returns whether a pause can be ended. A halted subscription needs an explicit position to resume from.
 pub(in crate::subscription) async fn check_pause<B: Backend>(
     handle: &Handle<B>,
 ) -> sqlx::Result<Result<(), Refused>> {

@@ -1,9 +1,8 @@
 //! The decisions that take effect at once: `retry`, `skip`, and `undo`.
 
 use super::line::{Selected, Skipped, Which};
-use super::lists::table;
 use super::words::{WHEN_RESUMED, counted, grouped, moment};
-use crate::command::{By, CommandError, Done, print};
+use crate::command::{By, CommandError, Done, print, table};
 use chrono::SecondsFormat;
 use feed_core::Backend;
 use feed_core::consumer::{Handle, Preview, Selection, printable};
@@ -99,14 +98,14 @@ fn show(preview: &Preview, would: &str) -> Result<Done, CommandError> {
     text += &table(["Events", "Since", "Such as"], causes, "");
     let types = preview.types.iter().map(|of| {
         let name = of.event_type.as_deref().unwrap_or("none is known");
-        ([grouped(of.events), name.to_owned()], None)
+        ([grouped(of.events), name.to_owned()], None::<&str>)
     });
     text += &format!("\n{}", table(["Events", "Type"], types, ""));
     let first = preview.first.iter().map(|event| {
         let number = super::words::number(event.sequence);
         (
             [number, event.subject.clone(), moment(event.parked_at)],
-            None,
+            None::<&str>,
         )
     });
     text += &format!(

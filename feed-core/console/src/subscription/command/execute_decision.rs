@@ -47,13 +47,13 @@ impl ResumeFlags {
 }
 
 /// An instance in this process, started if there is no other one.
-pub(super) struct Spare<B: Backend, E> {
+pub(super) struct OwnInstance<B: Backend, E> {
     /// The parts of the instance, until it starts.
     parts: Option<(Database<B>, Subscription, E)>,
     running: Option<(JoinHandle<()>, CancellationToken)>,
 }
 
-impl<B: Backend, E: Effect<B>> Spare<B, E> {
+impl<B: Backend, E: Effect<B>> OwnInstance<B, E> {
     pub(super) fn new(database: Database<B>, subscription: Subscription, effect: E) -> Self {
         Self {
             parts: Some((database, subscription, effect)),
@@ -86,7 +86,7 @@ pub(super) async fn resume<B: Backend, E: Effect<B>>(
     handle: &Handle<B>,
     from: ResumeFrom,
     by: By,
-    spare: Spare<B, E>,
+    spare: OwnInstance<B, E>,
     again: Again,
 ) -> Result<Done, CommandError> {
     let decision = Decision::Resume(from);
@@ -103,7 +103,7 @@ pub(super) async fn replay<B: Backend, E: Effect<B>>(
     handle: &Handle<B>,
     from: Sequence,
     by: By,
-    spare: Spare<B, E>,
+    spare: OwnInstance<B, E>,
     again: Again,
 ) -> Result<Done, CommandError> {
     let decision = Decision::Replay(from);
@@ -134,7 +134,7 @@ async fn watch<B: Backend, E: Effect<B>>(
     position: i64,
     range: Option<(Sequence, Sequence)>,
     mut progress: Progress,
-    mut spare: Spare<B, E>,
+    mut spare: OwnInstance<B, E>,
 ) -> Result<(Status, String), CommandError> {
     let watched = tokio::select! {
         watched = look(handle, position, range, &mut progress, &mut spare) => watched,
@@ -161,16 +161,15 @@ async fn look<B: Backend, E: Effect<B>>(
     position: i64,
     range: Option<(Sequence, Sequence)>,
     progress: &mut Progress,
-    spare: &mut Spare<B, E>,
+    spare: &mut OwnInstance<B, E>,
 ) -> Result<(Status, String), CommandError> {
     loop {
         // Read in this order, so that the status shows the effect of the decision.
-        let outcome = decided(handle, position)
-            .await?
-            .and_then(|decided| decided.outcome);
+        let decided = decided(handle, position).await?;
+        let void = decided.as_ref().is_some_and(Decided::has_changed_nothing);
         let status = handle.status().await?;
-        if let Some(outcome) = outcome {
-            if outcome.starts_with("not carried out") {
+        if let Some(outcome) = decided.and_then(|decided| decided.outcome) {
+            if void {
                 return Err(CommandError::NotCarriedOut(outcome));
             }
             match range {

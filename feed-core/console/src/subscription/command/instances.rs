@@ -2,9 +2,9 @@
 
 use super::Listing;
 use super::check_pause;
-use super::lists::{named, table};
+use super::lists::named;
 use super::words::{grouped, moment, number};
-use crate::command::{By, CommandError, Done, print, print_json, say};
+use crate::command::{By, CommandError, Done, print, print_json, say, table};
 use feed_core::Backend;
 use feed_core::consumer::{Handle, InstanceStatus};
 

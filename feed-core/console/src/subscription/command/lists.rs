@@ -9,7 +9,7 @@ use super::Listing;
 use super::words::{
     MOST, by_cause, counted, grouped, moment, next_try, number, outcome_name, outcome_of,
 };
-use crate::command::{CommandError, Done, print, print_json};
+use crate::command::{CommandError, Done, print, print_json, table};
 use feed_core::consumer::{Decided, FailedEvent, Handle, ParkedEvent, TakenEvent, printable};
 use feed_core::{Backend, Sequence};
 
@@ -251,62 +251,4 @@ fn failed(event: &ParkedEvent, waiting: &[&ParkedEvent], halted: bool) -> String
         text += &format!("  {}{place} waits for it\n", printable(&later.id));
     }
     text
-}
-
-/// Formats rows below aligned heads, each with its reason on a line of its own, if there is one. What a feed or a person has
-/// written forges no line.
-pub(super) fn table<'a, const N: usize>(
-    head: [&str; N],
-    rows: impl Iterator<Item = ([String; N], Option<&'a str>)>,
-    none: &str,
-) -> String {
-    let rows: Vec<_> = rows
-        .map(|(cells, reason)| (cells.map(|cell| printable(&cell).into_owned()), reason))
-        .collect();
-    if rows.is_empty() {
-        return format!("{none}\n");
-    }
-    let width = |column: usize| {
-        let cells = rows.iter().map(|(cells, _)| cells[column].chars().count());
-        cells.max().unwrap_or(0).max(head[column].len())
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |cells: [&str; N]| {
-        let cells = cells.iter().zip(widths);
-        let line: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        line.join("  ").trim_end().to_owned() + "\n"
-    };
-    let mut text = line(head);
-    for (cells, reason) in &rows {
-        text += &line(std::array::from_fn(|column| cells[column].as_str()));
-        if let Some(reason) = reason {
-            text += &format!("    {}\n", printable(reason));
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_aligned() {
-        let cells = |cells: [&str; 2]| cells.map(str::to_owned);
-        let rows = [
-            (cells(["1,000", "order/1"]), None),
-            (cells(["7", "ü"]), Some("no such customer")),
-            (cells(["8", "a\n1"]), Some("\u{1b}[2J")),
-        ];
-        let expected = "Number  Subject\n1,000   order/1\n7       ü\n    no such customer\n\
-                        8       a\\n1\n    \\u{1b}[2J\n";
-        assert_eq!(
-            table(["Number", "Subject"], rows.into_iter(), "None."),
-            expected
-        );
-        let none: [([String; 1], Option<&str>); 0] = [];
-        assert_eq!(table(["Number"], none.into_iter(), "None."), "None.\n");
-    }
 }

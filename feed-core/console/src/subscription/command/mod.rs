@@ -112,13 +112,14 @@ where
         } => instances::retire(&handle, &instance, &reason, by).await,
         Command::Resume { from, by } => match from.from() {
             Some(from) => {
-                let spare = execute_decision::Spare::new(database.clone(), subscription, effect);
+                let spare =
+                    execute_decision::OwnInstance::new(database.clone(), subscription, effect);
                 execute_decision::resume(&handle, from, by, spare, again).await
             }
             None => instances::unpause(&handle, by).await,
         },
         Command::Replay { from, by } => {
-            let spare = execute_decision::Spare::new(database.clone(), subscription, effect);
+            let spare = execute_decision::OwnInstance::new(database.clone(), subscription, effect);
             execute_decision::replay(&handle, from, by, spare, again).await
         }
         Command::Reconcile { from, until, json } => {

@@ -39,12 +39,12 @@ pub(in crate::subscription) fn last_instant(text: &str) -> Option<DateTime<Utc>>
     time(text, 1)
 }
 
-/// The same, for the command line.
+/// Parses the start of a period, with an error text for the command line.
 pub(super) fn since(text: &str) -> Result<DateTime<Utc>, &'static str> {
     first_instant(text).ok_or(NO_TIME)
 }
 
-/// The same, for the command line.
+/// Parses the end of a period, with an error text for the command line.
 pub(super) fn before(text: &str) -> Result<DateTime<Utc>, &'static str> {
     last_instant(text).ok_or(NO_TIME)
 }

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::reconcile::summary;
-use super::words::{WHAT_TO_DO, behind, counted, grouped, moment, sentence};
+use super::words::{WHAT_TO_DO, behind, grouped, moment, parked, sentence};
 use crate::command::{CommandError, Done, print, print_json};
-use crate::subscription::concern::{Concern, Kind, Standing};
+use crate::subscription::concern::{Concern, Kind, ReportedStatus};
 use crate::subscription::pace::words;
 use feed_core::Backend;
 use feed_core::consumer::{Handle, Pace, Paused, Reconciliation, Status};
@@ -43,7 +43,8 @@ impl StatusDocument {
         let status = handle.status().await?;
         let pace = handle.pace(&status);
         Ok(Self {
-            concerns: Standing::of(&status, pace.as_ref(), reconciliation.as_ref()).concerns(),
+            concerns: ReportedStatus::of(&status, pace.as_ref(), reconciliation.as_ref())
+                .concerns(),
             pace,
             status,
             reconciliation,
@@ -81,11 +82,7 @@ fn advice(concern: &Concern, status: &Status) -> String {
     };
     match concern.kind {
         Kind::Halted => format!("{said}.\n{}.\n", sentence(WHAT_TO_DO)),
-        Kind::Parked => {
-            let is = if status.parked == 1 { "is" } else { "are" };
-            let events = counted(status.parked, "event");
-            format!("{events} {is} parked: `parked` says why.\n")
-        }
+        Kind::Parked => format!("{}: `parked` says why.\n", parked(status.parked)),
         Kind::Unattended => {
             format!("{said}.\nNo event is taken, and what is new in the feed is not known.\n")
         }

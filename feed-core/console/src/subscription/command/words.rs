@@ -1,8 +1,8 @@
 //! Texts that commands and pages share.
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 
-pub(in crate::subscription) use feed_chassis::{counted, grouped};
+pub(in crate::subscription) use feed_chassis::{counted, grouped, moment};
 use feed_core::Sequence;
 use feed_core::consumer::{Decided, Lag, Outcome, ParkedEvent};
 
@@ -47,16 +47,17 @@ pub(in crate::subscription) fn behind(lag: Lag) -> String {
     }
 }
 
+/// Says how many events have failed: `2 events are parked`.
+pub(in crate::subscription) fn parked(events: i64) -> String {
+    let are = if events == 1 { "is" } else { "are" };
+    format!("{} {are} parked", counted(events, "event"))
+}
+
 /// Capitalizes the beginning.
 pub(in crate::subscription) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
-}
-
-/// Formats an instant to the second.
-pub(in crate::subscription) fn moment(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// Formats the number of an event, if the feed has sequences.

@@ -15,7 +15,7 @@ use crate::subscription::command::{Known, named};
 use feed_chassis::Wanted;
 use feed_chassis::html::instant;
 use feed_core::consumer::{Decided, FailedEvent, Outcome, Selection, SkippedEvent, TakenEvent};
-use feed_core::http::{BaseUrl, Problem};
+use feed_core::http::{BaseUrl, Problem, query};
 use feed_core::{Backend, Sequence};
 
 /// The default of `?limit=`.
@@ -56,8 +56,8 @@ impl<const KIND: u8> Query<KIND> {
                 let limit = limit.filter(|limit| (1..=MOST).contains(limit));
                 self.limit = limit.ok_or_else(|| format!("is a number from 1 to {MOST}"))?;
             }
-            // No id is blank, and no text has a NUL.
-            "event" if value.trim().is_empty() || value.contains('\0') => {
+            // No id is blank.
+            "event" if value.trim().is_empty() => {
                 return Err("is the id of an event, or a subject".to_owned());
             }
             "event" => self.event = Some(value.to_owned()),
@@ -77,34 +77,22 @@ impl<const KIND: u8, S: Send + Sync> FromRequestParts<S> for Query<KIND> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut query = Self {
+        let mut read = Self {
             limit: LISTED,
             event: None,
             before: None,
             selection: Selection::default(),
         };
-        let mut left = Self::known();
-        for (name, value) in
-            form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-        {
-            let Some(at) = left.iter().position(|known| *known == name) else {
-                let known: Vec<_> = Self::known()
-                    .iter()
-                    .map(|name| format!("`{name}`"))
-                    .collect();
-                return Err(Problem::bad_request(match known.join(", ").as_str() {
-                    "" => format!("there is no parameter `{name}` here"),
-                    names if names.contains(&format!("`{name}`")) => {
-                        format!("`{name}` occurs more than once")
-                    }
-                    names => format!("there is no parameter `{name}` here, but {names}"),
-                }));
-            };
-            left.swap_remove(at);
+        let resource = if KIND == NONE {
+            "this address"
+        } else {
+            "this list"
+        };
+        for (name, value) in query::read(parts.uri.query(), resource, &Self::known())? {
             let wrong = |message| Problem::bad_request(format!("`{name}` {message}"));
-            query.set(&name, &value).map_err(wrong)?;
+            read.set(name, &value).map_err(wrong)?;
         }
-        Ok(query)
+        Ok(read)
     }
 }
 

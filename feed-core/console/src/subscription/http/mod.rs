@@ -9,6 +9,7 @@ mod instances;
 mod job;
 mod lists;
 mod live;
+mod notices;
 mod openapi;
 mod pace;
 mod page;

@@ -17,9 +17,9 @@ use feed_core::consumer::{
 /// Describes the routes of [`router`](super::router()). `compares` is true if the service has a comparison.
 #[must_use]
 pub fn describe(compares: bool) -> Description {
-    let status = Operation::get("/status", "status", "How the subscription stands")
+    let status = Operation::get("/status", "status", "The state of the subscription")
         .answer(
-            Answer::new(200, "How it stands")
+            Answer::new(200, "The state")
                 .json(Schema::of::<StatusDocument>())
                 .html(),
         )

@@ -4,13 +4,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use super::job::State;
+use super::notices::notices;
 use super::site::Site;
 use super::{instances, lists, pace, stuck};
 use crate::subscription::Again;
 use crate::subscription::command::StatusDocument;
 use crate::subscription::command::summary;
-use crate::subscription::command::words::{MOST, behind, counted, grouped, sentence};
-use crate::subscription::concern::Kind;
+use crate::subscription::command::words::{MOST, behind, grouped, sentence};
 use crate::subscription::pace::words;
 use feed_chassis::html::instant;
 use feed_core::Backend;
@@ -88,34 +88,7 @@ impl Page {
     pub(super) fn render(&self, base: &BaseUrl, compares: bool) -> Markup {
         let status = &self.document.status;
         html! {
-            div data-live="notices" {
-                @if let Some(decision) = &status.decision {
-                    p.notice role="status" {
-                        strong { "Decided, not yet carried out: " } (decision) "."
-                        @if status.instances == 0 { " It is carried out when an instance runs." }
-                    }
-                } @else if let Some(reason) = &status.halted {
-                    (stuck::halted(base, reason, self.again.resumed_at_start(status)))
-                }
-                @if let Some(paused) = &status.paused { (instances::paused(base, paused)) }
-                @for concern in &self.document.concerns {
-                    @if concern.kind == Kind::Unattended {
-                        p.notice.bad role="alert" {
-                            strong { (sentence(&concern.text)) ": " } @if let Some(why) = &concern.why { (why) }
-                        }
-                    }
-                }
-                @if let Some(error) = &status.last_error {
-                    p.notice.bad role="alert" { strong { "The last poll failed: " } (error) }
-                }
-                @if status.parked > 0 {
-                    p.notice.bad role="status" {
-                        strong { (counted(status.parked, "event")) (if status.parked == 1 { " is" } else { " are" }) " parked. " }
-                        @if !status.is_stopped() { "Later events of the same subjects wait; all others continue. " }
-                        a href="#parked" { "See why" }
-                    }
-                }
-            }
+            div data-live="notices" { (notices(base, &self.document, self.again)) }
             div data-live="facts" { (self.facts(base)) }
             div.actions {
                 form method="post" action=(base.path("poll")) { button { "Poll now" } }

@@ -191,7 +191,7 @@ fn start(shell: &Shell, prints_effects: bool, printed: &Arc<Mutex<Printed>>) -> 
 
 async fn keep(output: impl AsyncRead + Unpin, printed: Arc<Mutex<Printed>>, are_effects: bool) {
     let mut lines = BufReader::new(output).split(b'\n');
-    // Also what is no UTF-8: a consumer whose output nobody reads would be killed by its next line.
+    // Read invalid UTF-8 too: if its output is not read, the consumer is killed at its next line.
     while let Ok(Some(line)) = lines.next_segment().await {
         let line = String::from_utf8_lossy(&line);
         let line = line.strip_suffix('\r').unwrap_or(&line).to_owned();

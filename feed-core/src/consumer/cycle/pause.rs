@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::effect::{Effect, LONGEST_PAUSE};
-use super::outcome::{PollError, Polled};
 use super::prepare::prepare;
-use super::round::follower::Follower;
-use super::source::fetch_error::FetchError;
+use crate::consumer::effect::{Effect, LONGEST_PAUSE};
+use crate::consumer::outcome::{PollError, Polled};
+use crate::consumer::round::follower::Follower;
+use crate::consumer::source::fetch_error::FetchError;
 use crate::store::Backend;
 
 /// The longest backoff.
@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Waits between two rounds. Local work continues meanwhile. The feed gets no requests, except for
 /// the data of parked events: a server that asks for a pause gets it. An `idle` consumer resumes as
 /// soon as there is local work.
-pub(super) async fn pause<B: Backend, E: Effect<B>>(
+pub(in crate::consumer) async fn pause<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
     pause: Duration,
     mut idle: bool,
@@ -48,7 +48,7 @@ pub(super) async fn pause<B: Backend, E: Effect<B>>(
 }
 
 /// Returns how long to wait before the next round.
-pub(super) fn pause_after<B: Backend, E>(
+pub(in crate::consumer) fn pause_after<B: Backend, E>(
     follower: &Follower<B, E>,
     round: &Result<Polled, PollError>,
 ) -> Duration {
@@ -64,16 +64,16 @@ pub(super) fn pause_after<B: Backend, E>(
     match round {
         Ok(Polled::Interrupted) => Duration::ZERO,
         // The rest does not come from the head, so the head's freshness does not matter.
-        Ok(Polled::Applied(_)) if follower.more => Duration::ZERO,
+        Ok(Polled::Applied(_)) if follower.has_more => Duration::ZERO,
         // Do not ask again for what is fresh (RFC 9111, 4.2).
-        Ok(Polled::Applied(_) | Polled::UpToDate { waited: true }) => follower.fresh,
-        Ok(Polled::UpToDate { waited: false }) => interval.max(follower.fresh),
+        Ok(Polled::Applied(_) | Polled::UpToDate { waited: true }) => follower.fresh_for,
+        Ok(Polled::UpToDate { waited: false }) => interval.max(follower.fresh_for),
         Ok(Polled::LeasedElsewhere | Polled::Halted) => IDLE,
         // Resumed while the feed was asked.
         Ok(Polled::Paused) if follower.leases.signals.borrow().paused.is_none() => Duration::ZERO,
         Ok(Polled::Paused) => LOOK
             .mul_f64(0.9 + fastrand::f64() / 5.0)
-            .max(follower.fresh),
+            .max(follower.fresh_for),
         Err(
             PollError::Fetch(FetchError::Status {
                 retry_after: Some(wait),
@@ -106,7 +106,7 @@ async fn wait<B: Backend, E: Effect<B>>(follower: &Follower<B, E>, until: Instan
     tokio::select! {
         () = rest(follower, until) => Pause::Over,
         _ = signals.wait_for(|signals| {
-            let decided = signals.decision.is_some() && signals.decision != follower.tried;
+            let decided = signals.decision.is_some() && signals.decision != follower.failed_decision;
             signals.leases != leases || decided || signals.due
         }) => Pause::Work,
     }

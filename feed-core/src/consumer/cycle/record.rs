@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use super::counts::Counts;
-use super::outcome::{PollError, Polled};
-use super::progress::leases::Leases;
-use super::sanitize::sanitize;
-use super::source::fetch_error::FetchError;
+use crate::consumer::measured::counts::Counts;
+use crate::consumer::outcome::{PollError, Polled};
+use crate::consumer::progress::leases::Leases;
+use crate::consumer::sanitize::sanitize;
+use crate::consumer::source::fetch_error::FetchError;
 use crate::http::with_causes;
 
 /// Records the outcome of a round, and logs it if it differs from the one before.
-pub(super) fn record_outcome(
+pub(in crate::consumer) fn record_outcome(
     round: &Result<Polled, PollError>,
     name: &str,
     leases: &Leases,
@@ -68,7 +68,11 @@ pub(super) fn record_outcome(
 
 /// Records how long the feed is left alone. Its answer counts as contact until then: it is fresh,
 /// or the poll interval is not over.
-pub(super) fn record_pause(round: &Result<Polled, PollError>, pause: Duration, leases: &Leases) {
+pub(in crate::consumer) fn record_pause(
+    round: &Result<Polled, PollError>,
+    pause: Duration,
+    leases: &Leases,
+) {
     if matches!(
         round,
         Ok(Polled::Applied(_) | Polled::UpToDate { .. } | Polled::Paused)

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::event::Sequence;
 
 /// The time between two samples.
-pub(super) const EVERY: Duration = Duration::from_secs(60);
+pub(in crate::consumer) const EVERY: Duration = Duration::from_secs(60);
 
 /// A day of them, 32 bytes each.
 const KEPT: usize = 24 * 60 + 1;
@@ -66,7 +66,7 @@ impl Pace {
     /// Returns the pace between two samples; `None` if they are too close, or if the cursor or the
     /// feed moved back between them: by a replay, or to another feed.
     #[must_use]
-    pub(super) fn between(then: &Sample, now: &Sample) -> Option<Self> {
+    pub(in crate::consumer) fn between(then: &Sample, now: &Sample) -> Option<Self> {
         let time = now.at - then.at;
         let (taken, published) = (now.sequence - then.sequence, now.head - then.head);
         if time < SHORTEST || taken < 0 || published < 0 {
@@ -94,11 +94,11 @@ impl Pace {
 
 /// The samples of the last day, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Samples(Mutex<VecDeque<Sample>>);
+pub(in crate::consumer) struct Samples(Mutex<VecDeque<Sample>>);
 
 impl Samples {
     /// Adds a sample, and drops those that are older than a day.
-    pub(super) fn push(&self, sample: Sample) {
+    pub(in crate::consumer) fn push(&self, sample: Sample) {
         let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let day = EVERY * KEPT as u32;
         while samples.len() >= KEPT
@@ -113,13 +113,13 @@ impl Samples {
     }
 
     /// Returns all samples, oldest first.
-    pub(super) fn all(&self) -> Vec<Sample> {
+    pub(in crate::consumer) fn all(&self) -> Vec<Sample> {
         let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         samples.iter().copied().collect()
     }
 
     /// Returns the pace until `now`, since the newest sample that is old enough.
-    pub(super) fn pace(&self, now: &Sample) -> Option<Pace> {
+    pub(in crate::consumer) fn pace(&self, now: &Sample) -> Option<Pace> {
         let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let old_enough = |sample: &&Sample| now.at - sample.at >= USUAL;
         let usual = samples.iter().rev().find(old_enough);

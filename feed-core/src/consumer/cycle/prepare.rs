@@ -2,18 +2,18 @@
 
 use tokio::time::Instant;
 
-use super::apply::renewal::{renew, renew_if_due};
-use super::apply::retry::retry_due;
-use super::control::execute_decision::execute_decision;
-use super::effect::Effect;
-use super::outcome::{PollError, Polled};
-use super::round::follower::Follower;
+use crate::consumer::apply::renewal::{renew, renew_if_due};
+use crate::consumer::apply::retry::retry_due;
+use crate::consumer::control::execute_decision::execute_decision;
+use crate::consumer::effect::Effect;
+use crate::consumer::outcome::{PollError, Polled};
+use crate::consumer::round::follower::Follower;
 use crate::store::Backend;
 use crate::store::consume::Heartbeat;
 
 /// Executes decisions, renews leases, retries events. Returns the outcome of the round if there is
 /// nothing to ask the feed for.
-pub(super) async fn prepare<B: Backend, E: Effect<B>>(
+pub(in crate::consumer) async fn prepare<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<Option<Polled>, PollError> {
     renew_if_due(&follower.instance, &follower.leases).await?;
@@ -29,7 +29,7 @@ pub(super) async fn prepare<B: Backend, E: Effect<B>>(
         return Ok(Some(Polled::Paused));
     }
     if !follower.cursors.is_known_under(signals.leases) {
-        let (pool, s, me) = follower.instance.names();
+        let (pool, s, me) = follower.instance.scope();
         let before = follower.cursors.seen.epoch.clone();
         let held = follower.instance.statement(B::held(pool, s, me)).await?;
         if held.is_empty() && !follower.cursors.held.is_empty() {
@@ -47,7 +47,7 @@ pub(super) async fn prepare<B: Backend, E: Effect<B>>(
         if moved_back || before != follower.cursors.seen.epoch {
             // The head of another feed, or of this one before it was restored, is unrelated. One without partitions
             // follows none.
-            follower.more = false;
+            follower.has_more = false;
             follower.leases.heartbeat(Heartbeat::forget_head);
         }
         if two_feeds && !follower.cursors.held.is_empty() {

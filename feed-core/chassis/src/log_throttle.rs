@@ -8,9 +8,9 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// One thing that is logged seldom, however often it happens.
 #[derive(Debug, Default)]
-pub(super) struct Seldom(Mutex<(Option<Instant>, u64)>);
+pub(super) struct LogThrottle(Mutex<(Option<Instant>, u64)>);
 
-impl Seldom {
+impl LogThrottle {
     /// Counts once. If a line is due, returns how often it has happened since the last one.
     pub(super) fn due(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,20 +4,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 
-use super::outcome::{PollError, Polled};
 use super::samples::Samples;
-use super::source::fetch_error::FetchError;
-use super::source::wait::SILENCE;
+use crate::consumer::outcome::{PollError, Polled};
+use crate::consumer::source::fetch_error::FetchError;
+use crate::consumer::source::wait::SILENCE;
 use crate::database::Turns;
 use crate::http::metrics::{Counter, Histogram, Metric};
-use crate::store::measure::Progress;
+use crate::store::operate::Progress;
 
 /// Buckets for the events of one transaction.
 const SIZES: &[u64; 7] = &[1, 2, 5, 10, 20, 50, 100];
 
 /// The counters of this process.
 #[derive(Debug)]
-pub(super) struct Counts {
+pub(in crate::consumer) struct Counts {
     begun: DateTime<Utc>,
     polls: [Counter; OUTCOMES.len()],
     won: Counter,
@@ -25,8 +25,8 @@ pub(super) struct Counts {
     won_before: AtomicU64,
     lost: Counter,
     batches: Histogram<{ SIZES.len() }>,
-    pub(super) samples: Samples,
-    pub(super) turns: Turns,
+    pub(in crate::consumer) samples: Samples,
+    pub(in crate::consumer) turns: Turns,
 }
 
 impl Default for Counts {
@@ -84,7 +84,7 @@ fn outcome(round: &Result<Polled, PollError>) -> &'static str {
 
 impl Counts {
     /// Counts a round.
-    pub(super) fn polled(&self, round: &Result<Polled, PollError>) {
+    pub(in crate::consumer) fn polled(&self, round: &Result<Polled, PollError>) {
         let outcome = outcome(round);
         let counted = OUTCOMES.iter().zip(&self.polls);
         for (_, polls) in counted.filter(|(name, _)| **name == outcome) {
@@ -94,7 +94,7 @@ impl Counts {
 
     /// Counts a committed transaction: of `arrived` events it claimed `won`; the others were
     /// claimed before.
-    pub(super) fn committed(&self, arrived: usize, won: usize) {
+    pub(in crate::consumer) fn committed(&self, arrived: usize, won: usize) {
         if arrived > 0 {
             self.won.add(won as u64);
             self.lost.add((arrived - won) as u64);
@@ -103,12 +103,12 @@ impl Counts {
     }
 
     /// Returns true if events were claimed since the last call. One round at a time calls it, at its end.
-    pub(super) fn has_progressed(&self) -> bool {
+    pub(in crate::consumer) fn has_progressed(&self) -> bool {
         let won = self.won.get();
         self.won_before.swap(won, Ordering::Relaxed) < won
     }
 
-    pub(super) fn metrics(&self, subscription: (&'static str, &str)) -> Vec<Metric> {
+    pub(in crate::consumer) fn metrics(&self, subscription: (&'static str, &str)) -> Vec<Metric> {
         let mut metrics = Vec::new();
         for (outcome, polls) in OUTCOMES.iter().zip(&self.polls) {
             metrics.push(Metric::counter(
@@ -138,11 +138,12 @@ impl Counts {
 
     /// Returns the age of the oldest event that is not taken, as far as is known, in seconds. A feed that does not answer may
     /// have news.
-    pub(super) fn lag(&self, progress: &Progress, now: DateTime<Utc>) -> f64 {
-        let heard = progress.last_contact.or(progress.started);
-        let since = progress.taken_until.or(heard).unwrap_or(self.begun);
+    pub(in crate::consumer) fn lag(&self, progress: &Progress, now: DateTime<Utc>) -> f64 {
+        let reported = &progress.reported;
+        let heard = reported.last_contact.or(reported.started);
+        let since = reported.taken_until.or(heard).unwrap_or(self.begun);
         let lag = (now - since).as_seconds_f64().max(0.0);
-        match progress.head.is_some_and(|head| head > progress.sequence) {
+        match reported.head.is_some_and(|head| head > progress.sequence) {
             false if lag <= SILENCE.as_secs_f64() => 0.0,
             _ => lag,
         }
@@ -152,6 +153,7 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::consume::Reported;
     use chrono::TimeDelta;
 
     #[test]
@@ -160,12 +162,15 @@ mod tests {
         let begun = counts.begun;
         let after = |seconds| begun + TimeDelta::seconds(seconds);
         let progress = |sequence, head, until: Option<i64>| Progress {
+            reported: Reported {
+                head,
+                taken_until: until.map(after),
+                last_contact: None,
+                started: Some(begun),
+                instances: 1,
+                retired: 0,
+            },
             sequence,
-            head,
-            taken_until: until.map(after),
-            last_contact: None,
-            started: Some(begun),
-            instances: 1,
             parked: 0,
             waiting: 0,
             halted: false,
