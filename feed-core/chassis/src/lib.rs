@@ -36,6 +36,7 @@ mod requests;
 pub mod routing;
 mod run;
 mod seldom;
+mod sender;
 mod serve;
 mod service_description;
 mod settings;
