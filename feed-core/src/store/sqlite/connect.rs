@@ -183,12 +183,12 @@ fn create(file: &Path) -> Result<(), DatabaseError> {
     // deployment, which has made it.
     if is_new_directory && file.is_absolute() {
         warn!(
-            "created a new, empty database at {shown}, and the directory that was missing there: if there was a \
-             database before, stop the service and restore it, or mount its volume"
+            "created a new, empty database at {shown}, whose directory was missing: if there was a database before, \
+             stop the service, and restore it or mount its volume"
         );
     } else {
         info!(
-            "created a new, empty database at {shown}; if there was one before, stop the service and restore it"
+            "created a new, empty database at {shown}; if there was one before, stop the service and restore that"
         );
     }
     Ok(())
