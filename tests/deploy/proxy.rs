@@ -103,17 +103,26 @@ async fn a_client_of_http_1_0_needs_to_name_no_host() {
     let address = address.trim_start_matches("http://").trim_end_matches('/');
     for (request, expected) in [
         ("GET /order/feed HTTP/1.0\r\n\r\n", "200 OK"),
-        ("GET /order/feed HTTP/1.0\r\nHost: shop.example\r\n\r\n", "200 OK"),
-        ("GET /order/feed HTTP/1.1\r\nConnection: close\r\n\r\n", "400 Bad Request"),
+        (
+            "GET /order/feed HTTP/1.0\r\nHost: shop.example\r\n\r\n",
+            "200 OK",
+        ),
+        (
+            "GET /order/feed HTTP/1.1\r\nConnection: close\r\n\r\n",
+            "400 Bad Request",
+        ),
     ] {
         // The service may be known to the proxy a moment later.
-        until(&format!("{request:?} is answered with {expected}"), async || {
-            let mut stream = TcpStream::connect(address).await.ok()?;
-            stream.write_all(request.as_bytes()).await.ok()?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.ok()?;
-            answer.lines().next()?.ends_with(expected).then_some(())
-        })
+        until(
+            &format!("{request:?} is answered with {expected}"),
+            async || {
+                let mut stream = TcpStream::connect(address).await.ok()?;
+                stream.write_all(request.as_bytes()).await.ok()?;
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.ok()?;
+                answer.lines().next()?.ends_with(expected).then_some(())
+            },
+        )
         .await;
     }
 }

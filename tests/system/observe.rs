@@ -304,7 +304,9 @@ async fn events_that_are_not_numbered_are_reported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_session_that_stops_numbering_is_found() {
     let text = include_str!("../../docs/operations.md");
-    let (_, text) = text.split_once("### Orders are accepted, but not published").unwrap();
+    let (_, text) = text
+        .split_once("### Orders are accepted, but not published")
+        .unwrap();
     let (_, text) = text.split_once("```sql\n").unwrap();
     let (query, _) = text.split_once("SELECT pg_terminate_backend").unwrap();
     for held in ["feed_head", "feed_outbox"] {
@@ -314,13 +316,17 @@ async fn the_session_that_stops_numbering_is_found() {
         let connect = async || PgConnection::connect(url).await.unwrap();
         let (mut looking, mut holder) = (connect().await, connect().await);
         let mut head = holder.begin().await.unwrap();
-        head.execute("SELECT FROM feed_head FOR UPDATE").await.unwrap();
+        head.execute("SELECT FROM feed_head FOR UPDATE")
+            .await
+            .unwrap();
         system.place().await;
         if held == "feed_outbox" {
             // While nobody can number it, the event waits in the outbox.
             let mut other = connect().await;
             let mut tx = other.begin().await.unwrap();
-            tx.execute("SELECT FROM feed_outbox FOR UPDATE").await.unwrap();
+            tx.execute("SELECT FROM feed_outbox FOR UPDATE")
+                .await
+                .unwrap();
             head.rollback().await.unwrap();
             finds(&mut looking, query, tx).await;
         } else {
@@ -339,8 +345,13 @@ async fn finds(looking: &mut PgConnection, query: &str, mut holder: Transaction<
     // Attempts to number wait for it again and again.
     let mut found = Vec::new();
     until("the holder is found", async || {
-        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut *looking).await;
-        let pids = rows.unwrap().into_iter().map(|row| row.get::<i32, _>("pid"));
+        let rows = sqlx::query(AssertSqlSafe(query))
+            .fetch_all(&mut *looking)
+            .await;
+        let pids = rows
+            .unwrap()
+            .into_iter()
+            .map(|row| row.get::<i32, _>("pid"));
         found.extend(pids);
         found.contains(&own).then_some(())
     })

@@ -19,7 +19,8 @@ impl<B: Backend> Measured for Database<B> {
             } = &*self.shared;
             let ping = turns.ask(suspicion, async move { B::ping(&pool).await });
             let is_up = ping.await.is_some() && self.is_there();
-            let gauge = |name, help, is: bool| Metric::gauge(name, help, &[], f64::from(u8::from(is)));
+            let gauge =
+                |name, help, is: bool| Metric::gauge(name, help, &[], f64::from(u8::from(is)));
             let up = gauge(
                 "database_up",
                 "1: the database has answered just now; 0: it has not, and what is read from it is missing.",

@@ -226,7 +226,10 @@ async fn a_token_in_the_address_of_a_feed_is_shown_nowhere(backend: Backend) {
     system.order.start().await;
     let feed = system.order.client.url("feed");
     let invoice = &mut system.invoice;
-    invoice.set("FEED_URL", format!("{feed}?private_token={TOKEN}&type=order.placed"));
+    invoice.set(
+        "FEED_URL",
+        format!("{feed}?private_token={TOKEN}&type=order.placed"),
+    );
     invoice.set("RUST_LOG", ALL.to_owned());
     invoice.start().await;
     let status = until("a poll has failed", async || {

@@ -28,9 +28,7 @@ fn configured() -> Option<(&'static str, String)> {
     configured_by(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
 }
 
-fn configured_by(
-    variable: impl Fn(&str) -> Option<String>,
-) -> Option<(&'static str, String)> {
+fn configured_by(variable: impl Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
     let mut set = ENDPOINTS
         .into_iter()
         .filter_map(|name| Some((name, variable(name)?)));
@@ -85,7 +83,11 @@ mod tests {
                 Some("http://all"),
                 one(of_traces, "https://traces"),
             ),
-            (Some("http://traces"), Some(""), one(of_traces, "http://traces")),
+            (
+                Some("http://traces"),
+                Some(""),
+                one(of_traces, "http://traces"),
+            ),
             (Some(""), Some("http://all"), one(of_all, "http://all")),
             (Some(""), Some(""), None),
             (None, Some(""), None),

@@ -292,7 +292,10 @@ mod tests {
     #[test]
     fn no_secret_of_an_endpoint_is_shown() {
         for (endpoint, shown) in [
-            ("http://eve:s3cret@collector:4318/v1/traces?key=s3cret#s3cret", "http://collector:4318/v1/traces"),
+            (
+                "http://eve:s3cret@collector:4318/v1/traces?key=s3cret#s3cret",
+                "http://collector:4318/v1/traces",
+            ),
             ("https://s3cret@collector", "https://collector/"),
             ("s3cret@collector", "a malformed URL"),
         ] {

@@ -83,9 +83,18 @@ mod tests {
                 "http://feed.example/feed?a=s3cret&&type=b&Type=s3cret=s3cret&",
                 "http://feed.example/feed?a=…&&type=b&Type=…&",
             ),
-            ("http://feed.example/feed?s3cret", "http://feed.example/feed?…"),
-            ("http://feed.example/feed?s3cret&type=a", "http://feed.example/feed?…&type=a"),
-            ("http://feed.example/feed?=s3cret", "http://feed.example/feed?=…"),
+            (
+                "http://feed.example/feed?s3cret",
+                "http://feed.example/feed?…",
+            ),
+            (
+                "http://feed.example/feed?s3cret&type=a",
+                "http://feed.example/feed?…&type=a",
+            ),
+            (
+                "http://feed.example/feed?=s3cret",
+                "http://feed.example/feed?=…",
+            ),
             ("http://feed.example/feed?", "http://feed.example/feed?"),
         ] {
             assert_eq!(redact_url(&url.parse().expect("a URL")), shown);
@@ -95,8 +104,14 @@ mod tests {
     #[test]
     fn a_target_of_a_redirect_is_shown_without_its_query() {
         for (url, shown) in [
-            ("http://login.example/?type=s3cret", "http://login.example/?…"),
-            ("http://eve:s3cret@login.example/#s3cret", "http://login.example/"),
+            (
+                "http://login.example/?type=s3cret",
+                "http://login.example/?…",
+            ),
+            (
+                "http://eve:s3cret@login.example/#s3cret",
+                "http://login.example/",
+            ),
         ] {
             assert_eq!(redact_query(&url.parse().expect("a URL")), shown);
         }
