@@ -390,6 +390,8 @@ async fn a_new_database_is_logged_once() {
     ] {
         let created = format!("created a new, empty database at {}", file.display());
         for is_new in [true, false] {
+            // Otherwise the log of the last start would be there too.
+            let _ = std::fs::remove_file(directory.path().join("order.log"));
             let mut process = start("order", &settings, directory.path());
             until("it has started", async || {
                 process.log().contains("stop with Ctrl-C").then_some(())
