@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn the_endpoint_for_traces_decides_and_an_empty_one_is_none() {
-        let [of_traces, of_all] = ENDPOINTS;
+        let of_traces = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+        let of_all = "OTEL_EXPORTER_OTLP_ENDPOINT";
         let one = |name: &'static str, value: &str| Some((name, value.to_owned()));
         for (traces, all, expected) in [
             (None, None, None),
