@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use harness::programs::{available, succeed};
 use harness::{Answer, Backend, Client, load, until};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::checks::Copy;
 use crate::site::{On, Site, has_ipv6};
@@ -87,6 +89,42 @@ async fn pages_are_cached_and_the_head_is_not(platform: On) {
     })
     .await;
     assert_eq!(back.header("etag"), unseen.header("etag"));
+}
+
+/// Old health checks and load balancers do not name one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_of_http_1_0_needs_to_name_no_host() {
+    if !available(&["nginx"]) {
+        return;
+    }
+    let site = Site::open().await;
+    let _order = site.started("order", Backend::Sqlite).await;
+    let address = site.client.url("");
+    let address = address.trim_start_matches("http://").trim_end_matches('/');
+    for (request, expected) in [
+        ("GET /order/feed HTTP/1.0\r\n\r\n", "200 OK"),
+        (
+            "GET /order/feed HTTP/1.0\r\nHost: shop.example\r\n\r\n",
+            "200 OK",
+        ),
+        (
+            "GET /order/feed HTTP/1.1\r\nConnection: close\r\n\r\n",
+            "400 Bad Request",
+        ),
+    ] {
+        // The service may be known to the proxy a moment later.
+        until(
+            &format!("{request:?} is answered with {expected}"),
+            async || {
+                let mut stream = TcpStream::connect(address).await.ok()?;
+                stream.write_all(request.as_bytes()).await.ok()?;
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.ok()?;
+                answer.lines().next()?.ends_with(expected).then_some(())
+            },
+        )
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use harness::metrics::Metrics;
 use harness::tables::{self, is_postgres, run};
 use harness::{Backend, FreshDatabase, Service, System, new_order, until};
 use serde_json::Value;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres, Row, Transaction};
 
 crate::on_both! {
     a_healthy_shop_reports_no_fault
@@ -207,6 +207,8 @@ async fn a_database_that_is_gone_is_reported(backend: Backend) {
     for service in [&system.order, &system.invoice] {
         becomes(service, "database_up", |up| up == 0.0).await;
         unready(service, "database").await;
+        let ready = scrape(service).await.value("database_ready", &[]);
+        assert_eq!(ready, None, "one rule fires for it");
     }
     if backend == Backend::Sqlite {
         // What is open continues to work, and to show what it has.
@@ -240,6 +242,7 @@ async fn remove(database: &FreshDatabase) {
     std::fs::remove_file(directory.join("test.db")).unwrap();
 }
 
+/// Rule: `database_ready == 0`.
 async fn a_schema_of_another_program_is_reported(backend: Backend) {
     let system = System::started(backend).await;
     let tables = [
@@ -256,12 +259,17 @@ async fn a_schema_of_another_program_is_reported(backend: Backend) {
             )
         };
         // As after an upgrade, beside an instance of the old version.
+        becomes(service, "database_ready", |is| is == 1.0).await;
         service.database.execute(&copy("1", "999")).await;
         unready(service, "newer than this program: migration 999").await;
+        becomes(service, "database_ready", |is| is == 0.0).await;
         // As after a backup replaced the result of an upgrade.
         let back = format!("DELETE FROM {table} WHERE version IN (1, 999)");
         service.database.execute(&back).await;
         unready(service, "older than this program: migration 1").await;
+        let metrics = scrape(service).await;
+        assert_eq!(metrics.value("database_ready", &[]), Some(0.0));
+        assert_eq!(metrics.value("database_up", &[]), Some(1.0));
     }
 }
 
@@ -315,6 +323,68 @@ async fn events_that_are_not_numbered_are_reported() {
     system.order.database.execute(future).await;
     becomes(&system.order, oldest, |age| age > 0.0).await;
     assert_eq!(system.order.stop().await, Some(0));
+}
+
+/// The query of docs/operations.md finds the session that holds what numbering waits for, and no other: with the row of the
+/// head, or with an event that waits for its number.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_session_that_stops_numbering_is_found() {
+    let text = include_str!("../../docs/operations.md");
+    let (_, text) = text
+        .split_once("### Orders are accepted, but not published")
+        .unwrap();
+    let (_, text) = text.split_once("```sql\n").unwrap();
+    let (query, _) = text.split_once("SELECT pg_terminate_backend").unwrap();
+    for held in ["feed_head", "feed_outbox"] {
+        let mut system = System::new(Backend::Postgres).await;
+        system.order.start().await;
+        let url = system.order.database.url();
+        let connect = async || PgConnection::connect(url).await.unwrap();
+        let (mut looking, mut holder) = (connect().await, connect().await);
+        let mut head = holder.begin().await.unwrap();
+        head.execute("SELECT FROM feed_head FOR UPDATE")
+            .await
+            .unwrap();
+        system.place().await;
+        if held == "feed_outbox" {
+            // While nobody can number it, the event waits in the outbox.
+            let mut other = connect().await;
+            let mut tx = other.begin().await.unwrap();
+            tx.execute("SELECT FROM feed_outbox FOR UPDATE")
+                .await
+                .unwrap();
+            head.rollback().await.unwrap();
+            finds(&mut looking, query, tx).await;
+        } else {
+            finds(&mut looking, query, head).await;
+        }
+        becomes(&system.order, "feed_sequence", |sequence| sequence == 1.0).await;
+    }
+}
+
+/// Finds the session of `holder`, and no other, by the query; ends it as the document says.
+async fn finds(looking: &mut PgConnection, query: &str, mut holder: Transaction<'_, Postgres>) {
+    let own: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(&mut *holder)
+        .await
+        .unwrap();
+    // Attempts to number wait for it again and again.
+    let mut found = Vec::new();
+    until("the holder is found", async || {
+        let rows = sqlx::query(AssertSqlSafe(query))
+            .fetch_all(&mut *looking)
+            .await;
+        let pids = rows
+            .unwrap()
+            .into_iter()
+            .map(|row| row.get::<i32, _>("pid"));
+        found.extend(pids);
+        found.contains(&own).then_some(())
+    })
+    .await;
+    assert!(found.iter().all(|pid| *pid == own), "{found:?}, not {own}");
+    let ended = format!("SELECT pg_terminate_backend({own})");
+    looking.execute(AssertSqlSafe(ended)).await.unwrap();
 }
 
 /// Scrapes use one connection, however long the database hangs.

@@ -102,6 +102,10 @@ async fn a_wrong_setting_is_named_with_its_value_and_what_to_do() {
             "cannot read",
         ),
         ("shop", "CREDENTIALS_FILE", "eve:s3cret", "cannot read"),
+        // Without it, the service is open to all: as Compose passes on a variable that is not set.
+        ("order", "CREDENTIALS_FILE", "", "or remove the setting"),
+        ("invoice", "CREDENTIALS_FILE", "", "or remove the setting"),
+        ("shop", "CREDENTIALS_FILE", "", "or remove the setting"),
         (
             "invoice",
             "FEED_CREDENTIALS_FILE",
@@ -369,6 +373,38 @@ async fn a_service_that_starts_logs_its_address_and_how_to_stop_it() {
         let first = log.lines().take_while(|line| !line.contains("Ctrl-C"));
         assert!(first.count() < 8, "few lines: {log}");
         assert_eq!(process.stop("INT").await, Some(0), "{log}");
+    }
+}
+
+/// A database that was lost or is not mounted looks like the first start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_database_is_logged_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("not/mounted/order.db");
+    let url = format!("sqlite:{}", missing.display());
+    let tried = std::fs::canonicalize(directory.path()).unwrap();
+    let tried = tried.join("data/order.db");
+    for (settings, level, file) in [
+        (vec![], "INFO", &tried),
+        (vec![("DATABASE_URL", url.as_str())], "WARN", &missing),
+    ] {
+        let created = format!("created a new, empty database at {}", file.display());
+        for is_new in [true, false] {
+            // Otherwise the log of the last start would be there too.
+            let _ = std::fs::remove_file(directory.path().join("order.log"));
+            let mut process = start("order", &settings, directory.path());
+            until("it has started", async || {
+                process.log().contains("stop with Ctrl-C").then_some(())
+            })
+            .await;
+            assert_eq!(process.stop("TERM").await, Some(0));
+            let log = process.log();
+            let mut lines = log.lines();
+            let line = lines.find(|line| line.contains("new, empty"));
+            assert_eq!(line.is_some(), is_new, "{log}");
+            let is_right = |line: &str| line.contains(level) && line.contains(&created);
+            assert!(line.is_none_or(is_right), "{log}");
+        }
     }
 }
 

@@ -6,8 +6,10 @@ use std::iter::successors;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
+use tower_http::timeout::TimeoutError;
 
 use super::large::TooMany;
+use super::sender::sent_too_slowly;
 use feed_http::Problem;
 
 /// The media type of a form, as browsers send it.
@@ -19,7 +21,7 @@ pub const FORM: &str = "application/x-www-form-urlencoded";
 /// # Errors
 ///
 /// Returns `415` for another media type, `413` for a body above the limit, `400` for one that
-/// ended early, and `503` for a large one while too many others are read.
+/// ended early, `408` for one that paused for too long, and `503` for a large one while too many others are read.
 pub async fn read_body<S: Send + Sync>(
     request: Request,
     state: &S,
@@ -42,13 +44,14 @@ pub async fn read_body<S: Send + Sync>(
             "The body is too large",
             format!("a body has at most {limit} bytes"),
         ),
-        _ if is_one_too_many(&rejection) => Problem::unavailable(TooMany.to_string()),
+        _ if was_caused_by::<TooMany>(&rejection) => Problem::unavailable(TooMany.to_string()),
+        _ if was_caused_by::<TimeoutError>(&rejection) => sent_too_slowly(),
         _ => Problem::bad_request("the body ended early"),
     })
 }
 
-fn is_one_too_many(rejection: &(dyn Error + 'static)) -> bool {
-    successors(Some(rejection), |&error| error.source()).any(|error| error.is::<TooMany>())
+fn was_caused_by<E: Error + 'static>(rejection: &(dyn Error + 'static)) -> bool {
+    successors(Some(rejection), |&error| error.source()).any(|error| error.is::<E>())
 }
 
 /// Returns true if the body is of `media_type`, with any parameters.

@@ -121,11 +121,17 @@ fn with_examples(command: Command, before: &str) -> Command {
     command.after_help(examples)
 }
 
+/// Settings that protect, by the names of their fields: without the first, a service requires no credentials; without
+/// the second, the receiver of a webhook cannot tell who sends.
+const PROTECTING: [&str; 2] = ["credentials_file", "secret_file"];
+
 /// Hides the value of a variable in the help, since it may be a password. An empty variable is none: `${NAME:-}` in a file
-/// for Compose makes one of a variable that is not set. But no default may take its place, such as that of a database.
+/// for Compose makes one of a variable that is not set. But no default may take its place, such as that of a database;
+/// and where it would take a protection away, its empty value is refused.
 fn with_variable(argument: Arg) -> Arg {
     let variable = argument.get_env().and_then(std::env::var_os);
-    let is_optional = argument.get_default_values().is_empty();
+    let is_optional = argument.get_default_values().is_empty()
+        && !PROTECTING.contains(&argument.get_id().as_str());
     match is_optional && variable.is_some_and(|value| value.is_empty()) {
         true => argument.env(None::<&'static str>),
         false => argument.hide_env_values(true),

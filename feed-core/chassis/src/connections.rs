@@ -30,7 +30,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower_http::timeout::RequestBodyTimeoutLayer;
-use tracing::{debug, error, warn};
+use tracing::{debug, info, warn};
 
 use super::failures::{Failures, TimedOut};
 use super::files::connections_of;
@@ -39,6 +39,7 @@ use super::html;
 use super::large::LargeBodies;
 use super::log_throttle::LogThrottle;
 use super::requests::{Counting, drop_unanswered};
+use super::sender::{Sender, sent_too_slowly};
 use feed_http::{Failure, Problem};
 
 /// The limits of a client's use of the service.
@@ -120,8 +121,7 @@ pub(super) async fn serve(
         };
         let (stream, place) = match accepted {
             (Ok((stream, _)), place) => (stream, place),
-            // The client's: it went away before.
-            (Err(error), _) if error.kind() == ErrorKind::ConnectionAborted => continue,
+            (Err(error), _) if is_of_client(&error) => continue,
             (Err(error), _) => {
                 if let Some(times) = failed.due() {
                     warn!(
@@ -163,12 +163,17 @@ pub(super) async fn serve(
     graceful.shutdown().await;
 }
 
+/// Returns true if a connection could not be accepted since its client went away before: the next one can be.
+fn is_of_client(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::ConnectionAborted
+}
+
 /// The state shared by all requests.
 struct Requests {
     /// The timeout of a request.
     limit: Duration,
     large: Arc<LargeBodies>,
-    /// Those with a body that exceeded the timeout.
+    /// Those whose client did not send the body in time.
     slow: LogThrottle,
     failures: Failures,
 }
@@ -186,14 +191,17 @@ async fn answer(
         );
         return Ok(problem.into_response());
     }
+    let sender = Sender::default();
     let has_body = !request.body().is_end_stream();
     let length = request.body().size_hint().upper();
     let (request, _held) = match length.is_none_or(|length| length > LARGE) {
         true => {
             let (head, body) = request.into_parts();
             let (body, held) = requests.large.one(body);
-            (Request::from_parts(head, Body::new(body)), Some(held))
+            let body = Body::new(sender.of(body));
+            (Request::from_parts(head, body), Some(held))
         }
+        false if has_body => (request.map(|body| Body::new(sender.of(body))), None),
         false => (request.map(Body::new), None),
     };
     // Dropping a handler here leaves nothing half-done: transactions run in tasks of their own,
@@ -205,17 +213,18 @@ async fn answer(
         // A panic, which has been logged.
         Ok(_) => Err(Problem::internal()),
         Err(_) => {
-            let problem = Problem::unavailable("the request took too long");
-            // The request may have waited for a database or, if it has a body, for a slow client.
-            // Transactions report a slow database themselves.
-            Err(match has_body {
+            // The request has waited for its client, or else for the service's database.
+            Err(match sender.is_awaited() {
                 true => {
                     if let Some(times) = requests.slow.due() {
-                        error!(times, "a request with a body did not end: {TimedOut}");
+                        info!(times, "the body of a request did not arrive in time");
                     }
-                    problem
+                    sent_too_slowly()
                 }
-                false => problem.caused_by("a request did not end", TimedOut),
+                false => {
+                    let problem = Problem::unavailable("the request took too long");
+                    problem.caused_by("a request did not end", TimedOut)
+                }
             })
         }
     };
@@ -286,6 +295,13 @@ mod tests {
                 .route(
                     "/wait",
                     get(std::future::pending::<()>).post(std::future::pending::<()>),
+                )
+                .route(
+                    "/wait/read",
+                    post(async |request: Request| {
+                        read_body(request, &(), "text/plain", MUCH).await?;
+                        std::future::pending::<Result<(), Problem>>().await
+                    }),
                 )
                 .route("/panic", get(divide))
                 .route("/much", get(move || async { much }))
@@ -370,7 +386,8 @@ mod tests {
         }
         let half = "Content-Type: text/plain\r\nContent-Length: 9\r\n\r\nhalf";
         let slow = server.send("POST /body HTTP/1.1", half).await;
-        assert!(slow.starts_with("HTTP/1.1 4"), "{slow}");
+        assert!(slow.starts_with("HTTP/1.1 408"), "{slow}");
+        assert!(slow.contains("application/problem+json"), "{slow}");
         let here = server.send("GET / HTTP/1.1", "\r\n").await;
         assert!(here.ends_with("here"), "{here}");
         for method in ["GET", "HEAD"] {
@@ -475,11 +492,11 @@ mod tests {
         let mut answer = vec![0; 12];
         let answered = tokio::time::timeout(Duration::from_secs(20), read.read_exact(&mut answer));
         answered.await.expect("in time").expect("an answer");
-        assert_eq!(answer, b"HTTP/1.1 503");
+        assert_eq!(answer, b"HTTP/1.1 408");
         let doubts = server.doubts.load(Ordering::Relaxed);
         assert_eq!(doubts, 0, "a slow client throws no doubt on the database");
         let counted = server.counted().await;
-        assert_eq!(counted, [("/body".to_owned(), "503".to_owned())]);
+        assert_eq!(counted, [("/body".to_owned(), "408".to_owned())]);
         dripping.abort();
         server.stop().await;
     }
@@ -488,12 +505,17 @@ mod tests {
     #[tokio::test]
     async fn every_answer_is_counted_as_the_client_gets_it() {
         let server = Server::start(SHORT).await;
-        let body = "Content-Length: 4\r\n\r\nhere";
-        for (request, rest, status, doubts) in [
+        let body = "Content-Type: text/plain\r\nContent-Length: 4\r\n\r\nhere";
+        let half = "Content-Type: text/plain\r\nContent-Length: 9\r\n\r\nhalf";
+        let requests = [
             ("GET /panic HTTP/1.1", "\r\n", "500", 0),
-            ("POST /wait HTTP/1.1", body, "503", 0),
             ("GET /wait HTTP/1.1", "\r\n", "503", 1),
-        ] {
+            ("POST /wait HTTP/1.1", body, "503", 2),
+            // Its body is there, and was read: the client is not what it waits for.
+            ("POST /wait/read HTTP/1.1", body, "503", 3),
+            ("POST /wait/read HTTP/1.1", half, "408", 3),
+        ];
+        for (index, (request, rest, status, doubts)) in requests.into_iter().enumerate() {
             let answer = server.send(request, rest).await;
             assert!(
                 answer.starts_with(&format!("HTTP/1.1 {status}")),
@@ -502,8 +524,9 @@ mod tests {
             assert!(answer.contains("application/problem+json"), "{answer}");
             let path = request.split(' ').nth(1).expect("a path").to_owned();
             let counted = server.counted().await;
-            let last = counted.last().expect("a request");
-            assert_eq!(last, &(path, status.to_owned()));
+            // Each has a method, a route or a status of its own.
+            assert_eq!(counted.len(), index + 1, "{counted:?}");
+            assert!(counted.contains(&(path, status.to_owned())), "{counted:?}");
             // Only a request that waited for the service itself throws doubt on what that waits for.
             assert_eq!(server.doubts.load(Ordering::Relaxed), doubts, "{request}");
         }
@@ -559,6 +582,20 @@ mod tests {
         assert!(all > MUCH, "{all}");
         drop(deaf);
         server.stop().await;
+    }
+
+    /// Without the pause after any other, a service that has no file descriptor left would use a whole processor.
+    #[test]
+    fn only_a_client_that_went_away_is_no_reason_to_pause() {
+        use std::io::Error;
+        assert!(is_of_client(&Error::from(ErrorKind::ConnectionAborted)));
+        for kind in [
+            ErrorKind::ConnectionReset,
+            ErrorKind::OutOfMemory,
+            ErrorKind::Other,
+        ] {
+            assert!(!is_of_client(&Error::from(kind)), "{kind:?}");
+        }
     }
 
     #[tokio::test]

@@ -46,6 +46,14 @@ impl Credentials {
     ///
     /// As [`Credentials::from_file`], on one line.
     pub fn from_setting(file: &str) -> Result<Self, String> {
+        if file.is_empty() {
+            // It may come from a variable that ought to have a value.
+            return Err(
+                "it is empty, and without it the service would be open to all: name the file with the credentials, or \
+                 remove the setting to require none"
+                    .to_owned(),
+            );
+        }
         Self::from_file(file).map_err(|error| with_causes(&error))
     }
 

@@ -36,6 +36,7 @@ mod progress;
 mod requests;
 pub mod routing;
 mod run;
+mod sender;
 mod serve;
 mod service_description;
 mod settings;

@@ -37,11 +37,21 @@ const TIMES: &[u64; 10] = &[
     5_000_000_000,
 ];
 
-/// The most pairs of method and status per route.
+/// The most pairs of method and status per route, of answers that are no failures of the service.
 const ANSWERS: usize = 24;
 
-/// The label of methods that no route uses, and of answers beyond [`ANSWERS`].
+/// The same of its failures: a client, which chooses the method and can cause many statuses, takes no place of theirs,
+/// since alerts are made from them.
+const FAILURES: usize = 24;
+
+/// The first status of a failure of the service.
+const FAILURE: u16 = 500;
+
+/// The label of methods that no route uses, and of answers beyond [`ANSWERS`] and [`FAILURES`].
 const OTHER: &str = "other";
+
+/// The labels of the status of such answers: its class is kept.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The label of requests without a route.
 const NO_ROUTE: &str = "*";
@@ -73,7 +83,9 @@ struct Route {
     name: String,
     /// Filled one after the other: the most frequent answers are found first.
     answers: [OnceLock<Box<Answers>>; ANSWERS],
-    others: Counter,
+    failures: [OnceLock<Box<Answers>>; FAILURES],
+    /// Those beyond, by the class of their status.
+    others: [Counter; CLASSES.len()],
 }
 
 /// Requests to one route with the same answer.
@@ -122,7 +134,8 @@ impl Requests {
         let route = Arc::new(Route {
             name: name.to_owned(),
             answers: [const { OnceLock::new() }; ANSWERS],
-            others: Counter::default(),
+            failures: [const { OnceLock::new() }; FAILURES],
+            others: Default::default(),
         });
         routes.push(Arc::clone(&route));
         route
@@ -140,7 +153,11 @@ impl Route {
                 times: Histogram::new(TIMES),
             })
         };
-        let mut answers = self.answers.iter().map(|place| place.get_or_init(new));
+        let places = match status {
+            FAILURE.. => &self.failures[..],
+            _ => &self.answers[..],
+        };
+        let mut answers = places.iter().map(|place| place.get_or_init(new));
         let found = answers.find(|known| known.status == status && known.method == method);
         match (found, time) {
             (Some(answers), Some(time)) => {
@@ -148,7 +165,10 @@ impl Route {
                 answers.times.observe(nanoseconds);
             }
             (Some(answers), None) => answers.untimed.increment(),
-            (None, _) => self.others.increment(),
+            (None, _) => {
+                let class = usize::from(status / 100).clamp(1, CLASSES.len());
+                self.others[class - 1].increment();
+            }
         }
     }
 }
@@ -171,7 +191,8 @@ impl Route {
         const HELP: &str = "Requests, by route and by the status of the answer; 499: the client went \
                             away before it.";
         let mut metrics = Vec::new();
-        for answers in self.answers.iter().filter_map(OnceLock::get) {
+        let places = self.answers.iter().chain(&self.failures);
+        for answers in places.filter_map(OnceLock::get) {
             let status = answers.status.to_string();
             let labels = [
                 ("method", answers.method),
@@ -189,9 +210,10 @@ impl Route {
                 1e9,
             ));
         }
-        let labels = [("method", OTHER), ("route", &self.name), ("status", OTHER)];
-        if self.others.get() > 0 {
-            let others = self.others.get() as f64;
+        let others = CLASSES.iter().zip(&self.others);
+        for (class, others) in others.filter(|(_, others)| others.get() > 0) {
+            let labels = [("method", OTHER), ("route", &self.name), ("status", class)];
+            let others = others.get() as f64;
             metrics.push(Metric::counter(TOTAL, HELP, &labels, others));
         }
         metrics
@@ -335,5 +357,81 @@ impl<F> Drop for Answering<F> {
         if !self.answered {
             self.count(DROPPED.get(), None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use feed_http::metrics::Value;
+
+    /// The number of requests to the only route with these labels of method and status.
+    fn count(route: &Route, method: &str, status: &str) -> f64 {
+        let metrics = route.metrics().into_iter();
+        let totals = metrics.filter_map(|metric| match metric.value {
+            Value::Counter(value) => Some((metric.labels, value)),
+            _ => None,
+        });
+        let labels = [("method", method), ("route", "/orders"), ("status", status)];
+        let labels = labels.map(|(name, value)| (name, value.to_owned()));
+        let mut totals = totals.filter(|(found, _)| *found == labels);
+        let value = totals.next().map_or(0.0, |(_, value)| value);
+        assert!(totals.next().is_none(), "{method} {status} is there twice");
+        value
+    }
+
+    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", OTHER];
+
+    /// Alerts are made from them.
+    #[test]
+    fn a_client_cannot_hide_the_failures_of_a_route() {
+        let requests = Requests::default();
+        let route = requests.route("/orders");
+        for status in 400..450 {
+            for method in METHODS {
+                route.count(method, status, None);
+            }
+        }
+        for _ in 0..3 {
+            route.count("POST", 503, None);
+            route.count("POST", 500, Some(Duration::from_millis(1)));
+        }
+        assert_eq!(count(&route, "POST", "503"), 3.0);
+        assert_eq!(count(&route, "POST", "500"), 3.0);
+        // The first of the others have places; those beyond are still counted, by their class.
+        assert_eq!(count(&route, "GET", "400"), 1.0);
+        let beyond = 50 * METHODS.len() - ANSWERS;
+        assert_eq!(count(&route, OTHER, "4xx"), beyond as f64);
+        route.count("GET", 304, None);
+        route.count("GET", 200, Some(Duration::ZERO));
+        route.count("GET", 200, None);
+        assert_eq!(count(&route, OTHER, "3xx"), 1.0);
+        assert_eq!(count(&route, OTHER, "2xx"), 2.0);
+        assert_eq!(count(&route, OTHER, "5xx"), 0.0);
+    }
+
+    #[test]
+    fn more_failures_than_places_are_failures() {
+        let requests = Requests::default();
+        let route = requests.route("/orders");
+        for status in 500..510 {
+            for method in METHODS {
+                route.count(method, status, None);
+            }
+        }
+        let beyond = 10 * METHODS.len() - FAILURES;
+        assert_eq!(count(&route, OTHER, "5xx"), beyond as f64);
+        // They take no place of the others.
+        for status in 200..203 {
+            for method in METHODS {
+                route.count(method, status, None);
+                assert_eq!(count(&route, method, &status.to_string()), 1.0);
+            }
+        }
+        // A place has one pair.
+        route.count("GET", 500, None);
+        route.count("POST", 500, None);
+        assert_eq!(count(&route, "GET", "500"), 2.0);
+        assert_eq!(count(&route, "POST", "500"), 2.0);
     }
 }

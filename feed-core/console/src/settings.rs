@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use feed_chassis::{ServeError, parse_duration, parse_url};
 use feed_core::consumer::{
-    FeedCredentials, FeedOptionNames, FeedProxy, Subscription, proxies_in_environment,
+    FeedCredentials, FeedOptionNames, FeedProxy, Subscription, proxies_in_environment, redact_url,
 };
 use feed_core::{DatabaseError, DatabaseOptions, OptionNames};
 use tracing::info;
@@ -241,13 +241,13 @@ impl Follow {
                     "not followed: {ignored} of the environment; FEED_PROXY sets a proxy for the feed"
                 );
             }
-            return Ok(feed.to_string());
+            return Ok(redact_url(feed));
         };
         match self.feed_credentials_file {
             Some(_) if proxy.must_not_carry_credentials(feed) => {
                 Err(StartError::ProxySeesCredentials(proxy))
             }
-            _ => Ok(format!("{feed} through the proxy {proxy}")),
+            _ => Ok(format!("{} through the proxy {proxy}", redact_url(feed))),
         }
     }
 }

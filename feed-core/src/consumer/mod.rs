@@ -66,7 +66,6 @@ use progress::cursors::Cursors;
 use progress::leases::Leases;
 use round::follower::Follower;
 use source::fetch::Source;
-use source::redact::redact_url;
 
 use crate::database::Database;
 use crate::database::timeout::TRANSACTION;
@@ -102,6 +101,7 @@ pub use source::header::retry_after;
 pub use source::link::RefusedLink;
 pub use source::option_names::FeedOptionNames;
 pub use source::proxy::{FeedProxy, InvalidProxy, in_environment as proxies_in_environment};
+pub use source::redact::redact_url;
 pub use subscription::Subscription;
 pub use tail::{Tail, TailError, TailFrom, Tailed};
 

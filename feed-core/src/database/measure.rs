@@ -1,4 +1,4 @@
-//! What a database shows at `/metrics`: does it answer, and are there connections left?
+//! What a database shows at `/metrics`: does it answer, can this program work on it, and are there connections left?
 
 use futures_util::future::BoxFuture;
 use sqlx::Pool;
@@ -19,12 +19,27 @@ impl<B: Backend> Measured for Database<B> {
             } = &*self.shared;
             let ping = turns.ask(suspicion, async move { B::ping(&pool).await });
             let is_up = ping.await.is_some() && self.is_there();
-            let up = Metric::gauge(
+            let gauge =
+                |name, help, is: bool| Metric::gauge(name, help, &[], f64::from(u8::from(is)));
+            let up = gauge(
                 "database_up",
                 "1: the database has answered just now; 0: it has not, and what is read from it is missing.",
-                &[],
-                f64::from(u8::from(is_up)),
+                is_up,
             );
+            let ready = match is_up {
+                true => {
+                    let database = self.clone();
+                    let ready = async move { Ok(database.ready().await.is_ok()) };
+                    let ready = turns.ask(suspicion, ready).await;
+                    Some(gauge(
+                        "database_ready",
+                        "1: this program can work on the database; 0: it answers, and has the schema of another \
+                         version, or its pooler is away: /health/ready says which.",
+                        ready == Some(true),
+                    ))
+                }
+                false => None,
+            };
             let pools = match pools.ours.is_empty() {
                 true => vec![("host", &pools.reader)],
                 false => vec![("write", &pools.transactions), ("read", &pools.reader)],
@@ -32,7 +47,7 @@ impl<B: Backend> Measured for Database<B> {
             let pools = pools
                 .into_iter()
                 .flat_map(|(name, pool)| connections::<B>(name, pool));
-            [up].into_iter().chain(pools).collect()
+            [up].into_iter().chain(ready).chain(pools).collect()
         })
     }
 }

@@ -43,7 +43,8 @@ impl<B: Backend> Database<B> {
         if !self.is_there() {
             return Err(Problem::unavailable(
                 "the database's file was removed, or is another one now: what this process still \
-                 writes to the old one is lost with it; restart it",
+                 writes to the old one is lost with it. Stop the service, restore the file, and start \
+                 the service only then: without the file it would begin with a new, empty database",
             ));
         }
         if !self.shared.read_only && B::is_standby(&self.shared.pools.reader).await? {

@@ -43,6 +43,12 @@ pub enum DatabaseError {
     /// The SQLite file that is only read is not there.
     #[error("there is no file {}, and none is made of a database that is only read", .0.display())]
     NoSuchFile(PathBuf),
+    /// The SQLite file is missing, and its write-ahead log is there: the database was removed or moved without it.
+    #[error(
+        "the database {} is missing, and its log {} is there: restore the database, or remove the log to begin with a \
+         new, empty one", .0.display(), .1.display()
+    )]
+    LogAlone(PathBuf, PathBuf),
     /// No server answers, or none in time.
     #[error("nothing answers at {0}; PostgreSQL has to run there, and let this machine reach it")]
     Unreachable(String, #[source] Option<io::Error>),

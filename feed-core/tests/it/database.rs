@@ -141,6 +141,54 @@ async fn a_url_of_another_kind_is_refused_and_makes_no_file() {
     }
 }
 
+/// SQLite would remove the log, and begin with an empty database: the numbers of its events are taken.
+#[tokio::test]
+async fn a_log_without_its_database_is_no_new_database() {
+    let fresh = FreshDatabase::sqlite();
+    let file = fresh.url().trim_start_matches("sqlite:").to_owned();
+    let log = format!("{file}-wal");
+    std::fs::write(&log, "what a process that was killed has left").unwrap();
+    let refused = Database::<Sqlite>::open(fresh.url()).await.unwrap_err();
+    let text = with_causes(&refused);
+    for expected in ["is missing", &log, "restore the database"] {
+        assert!(text.contains(expected), "{text}");
+    }
+    assert!(!refused.may_pass());
+    assert!(!Path::new(&file).exists() && Path::new(&log).exists());
+    std::fs::remove_file(&log).unwrap();
+    let database = Database::<Sqlite>::open(fresh.url()).await.unwrap();
+    // Both are there now, as after a crash.
+    assert!(Path::new(&log).exists());
+    Database::<Sqlite>::open(fresh.url()).await.unwrap();
+    database.ready().await.unwrap();
+}
+
+/// A service that was started again without its file would give the numbers of its events to others.
+#[tokio::test]
+async fn a_file_that_was_removed_or_replaced_has_to_be_restored_before_a_start() {
+    for replaced in [false, true] {
+        let fresh = FreshDatabase::sqlite();
+        let file = fresh.url().trim_start_matches("sqlite:").to_owned();
+        let database = Database::<Sqlite>::open(fresh.url()).await.unwrap();
+        database.ready().await.unwrap();
+        match replaced {
+            true => {
+                std::fs::copy(&file, format!("{file}.copy")).unwrap();
+                std::fs::rename(format!("{file}.copy"), &file).unwrap();
+            }
+            false => std::fs::remove_file(&file).unwrap(),
+        }
+        let problem = database.ready().await.unwrap_err();
+        assert_eq!(problem.status(), 503);
+        for expected in [
+            "Stop the service, restore the file, and start the service only then",
+            "new, empty database",
+        ] {
+            assert!(problem.detail().contains(expected), "{problem}");
+        }
+    }
+}
+
 /// There is personal data in it.
 #[tokio::test]
 async fn a_new_file_and_its_log_are_its_owners_alone() {

@@ -1,5 +1,6 @@
 //! Logs contain the order and the event, but no person and no secret.
 
+use harness::tables::texts;
 use harness::{Backend, Process, Service, System, free_address, until};
 use serde_json::json;
 
@@ -7,6 +8,7 @@ use super::protected;
 
 crate::on_both! {
     nothing_personal_and_no_secret_is_logged
+    a_token_in_the_address_of_a_feed_is_shown_nowhere
 }
 
 /// Our own code at its most detailed level, and other crates at their default.
@@ -214,5 +216,40 @@ async fn no_error_contains_the_password_of_the_database() {
             }
             assert!(!process.log().contains("s3cret"), "{}", process.log());
         }
+    }
+}
+
+/// As private feeds of others have it. Ours refuses the parameter: the error names the address.
+async fn a_token_in_the_address_of_a_feed_is_shown_nowhere(backend: Backend) {
+    const TOKEN: &str = "s3cret-of-the-feed";
+    let mut system = System::new(backend).await;
+    system.order.start().await;
+    let feed = system.order.client.url("feed");
+    let invoice = &mut system.invoice;
+    invoice.set(
+        "FEED_URL",
+        format!("{feed}?private_token={TOKEN}&type=order.placed"),
+    );
+    invoice.set("RUST_LOG", ALL.to_owned());
+    invoice.start().await;
+    let status = until("a poll has failed", async || {
+        let status = invoice.client.json("status").await?;
+        status["last_error"].is_string().then_some(status)
+    })
+    .await;
+    let shown = format!("{feed}?private_token=…&type=order.placed");
+    assert_eq!(status["feed"], shown);
+    let error = status["last_error"].as_str().unwrap();
+    assert!(error.contains(&shown) && error.contains("400"), "{error}");
+    let page = [("accept", "text/html")];
+    let page = invoice.client.get("status", &page).await.body;
+    let stored = texts(invoice.database.url(), "SELECT feed FROM feed_instance").await;
+    assert_eq!(stored, [shown.as_str()]);
+    let errors = "SELECT last_error FROM feed_instance WHERE last_error IS NOT NULL";
+    let errors = texts(invoice.database.url(), errors).await;
+    let log = invoice.process().unwrap().log();
+    assert!(log.contains(&shown), "{log}");
+    for text in [status.to_string(), page, errors.concat(), log] {
+        assert!(!text.contains(TOKEN), "{text}");
     }
 }

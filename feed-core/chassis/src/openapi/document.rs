@@ -132,6 +132,7 @@ fn write_operation(
     }
     if !operation.bodies.is_empty() {
         operation = operation
+            .problem(408, "The body did not arrive in time")
             .problem(413, "The body is too large")
             .problem(415, "The body is of another media type");
     }

@@ -100,7 +100,10 @@ mod tests {
         assert_eq!(document["servers"][0]["url"], "https://shop.example/hello");
         let responses = &document["paths"]["/greeting"]["post"]["responses"];
         let statuses: Vec<_> = responses.as_object().expect("responses").keys().collect();
-        assert_eq!(statuses, ["200", "401", "403", "406", "413", "415", "5XX"]);
+        assert_eq!(
+            statuses,
+            ["200", "401", "403", "406", "408", "413", "415", "5XX"]
+        );
         let problem = &responses["415"]["content"]["application/problem+json"];
         let reference = json!({"$ref": "#/components/schemas/Problem"});
         assert_eq!(problem["schema"], reference);

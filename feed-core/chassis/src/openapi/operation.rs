@@ -6,8 +6,8 @@ use crate::FORM;
 
 /// An operation on a path.
 ///
-/// It derives some answers itself: a `406` if there are several media types to choose from, `413`
-/// and `415` if there is a body, and the answer if the service fails.
+/// It derives some answers itself: a `406` if there are several media types to choose from, `408`,
+/// `413` and `415` if there is a body, and the answer if the service fails.
 #[derive(Debug)]
 pub struct Operation {
     pub(super) method: &'static str,

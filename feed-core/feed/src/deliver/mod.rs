@@ -107,7 +107,7 @@ pub(crate) struct Delivery {
     secret_file: Option<Secret>,
 
     /// The `source` of the CloudEvents that a webhook gets, such as that in the feed's own CloudEvents [default: the
-    /// address of the feed]
+    /// address of the feed, without its query]
     #[arg(
         long = "source",
         env = "DELIVER_SOURCE",
@@ -337,7 +337,12 @@ impl<B: Execute> ServiceOn<B> for Deliver {
             types,
             ..
         } = config.own.clone();
-        let source = source.unwrap_or_else(|| config.follow.feed_url.to_string());
+        let source = source.unwrap_or_else(|| {
+            // Its query may have a secret, such as the token of a private feed.
+            let mut feed = config.follow.feed_url.clone();
+            feed.set_query(None);
+            feed.into()
+        });
         let target = match target {
             Targets { to: Some(url), .. } => {
                 Target::Webhook(Webhook::new(url, source, secret_file, timeout))

@@ -43,6 +43,13 @@ impl fmt::Debug for Secret {
 impl Secret {
     /// Reads the secret in a file.
     pub(super) fn of_file(path: &str) -> Result<Self, String> {
+        if path.is_empty() {
+            return Err(
+                "it is empty, and without it no request would be signed: name the file with the secret, or remove the \
+                 setting to sign none"
+                    .to_owned(),
+            );
+        }
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|error| format!("cannot read the file: {error}"))?;
         let text = text.trim();

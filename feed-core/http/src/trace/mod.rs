@@ -17,6 +17,24 @@ pub use spans::{Tracing, start_tracing};
 /// The context in a request (W3C Trace Context, 3.2).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// The settings for where spans go, as OpenTelemetry has them: that for traces alone decides, if it is set.
+const ENDPOINTS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+];
+
+/// Returns the setting in the environment that decides where spans go, with its value. An empty one counts as none.
+fn configured() -> Option<(&'static str, String)> {
+    configured_by(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
+}
+
+fn configured_by(variable: impl Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
+    let mut set = ENDPOINTS
+        .into_iter()
+        .filter_map(|name| Some((name, variable(name)?)));
+    set.find(|(_, value)| !value.is_empty())
+}
+
 /// The role of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -46,4 +64,40 @@ pub fn of_request<B>(request: &mut Request<B>, route: &str) -> Span {
         headers.insert(TRACEPARENT, ours);
     }
     span
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_endpoint_for_traces_decides_and_an_empty_one_is_none() {
+        let of_traces = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+        let of_all = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        let one = |name: &'static str, value: &str| Some((name, value.to_owned()));
+        for (traces, all, expected) in [
+            (None, None, None),
+            (None, Some("http://all"), one(of_all, "http://all")),
+            (Some("http://traces"), None, one(of_traces, "http://traces")),
+            (
+                Some("https://traces"),
+                Some("http://all"),
+                one(of_traces, "https://traces"),
+            ),
+            (
+                Some("http://traces"),
+                Some(""),
+                one(of_traces, "http://traces"),
+            ),
+            (Some(""), Some("http://all"), one(of_all, "http://all")),
+            (Some(""), Some(""), None),
+            (None, Some(""), None),
+        ] {
+            let variable = |name: &str| {
+                let value = if name == of_traces { traces } else { all };
+                value.map(str::to_owned)
+            };
+            assert_eq!(configured_by(variable), expected, "{traces:?} {all:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use tracing::warn;
 
-use super::Kind;
+use super::{Kind, configured};
 
 /// Returns false: no collector receives spans.
 pub const fn is_on() -> bool {
@@ -54,10 +54,8 @@ pub struct Tracing;
 
 /// Logs a warning if the environment asks for spans.
 pub fn start_tracing() -> Tracing {
-    if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
-        warn!(
-            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program was built without traces (the feature otlp)"
-        );
+    if let Some((name, _)) = configured() {
+        warn!("{name} is set, but this program was built without traces (the feature otlp)");
     }
     Tracing
 }

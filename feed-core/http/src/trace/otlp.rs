@@ -1,5 +1,5 @@
 //! Spans by OpenTelemetry, sent by OTLP over HTTP. The settings are OpenTelemetry's variables in
-//! the environment: without `OTEL_EXPORTER_OTLP_ENDPOINT` there are no spans.
+//! the environment: without an endpoint there are no spans.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +18,9 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
+use url::Url;
 
-use super::Kind;
+use super::{Kind, configured};
 
 /// The timeout of an export. Spans that finish meanwhile are queued, within bounds, and then
 /// dropped.
@@ -136,23 +137,18 @@ fn context_of(traceparent: &str) -> Option<Context> {
 #[must_use]
 pub struct Tracing(Option<SdkTracerProvider>);
 
-/// Begins to send spans to `OTEL_EXPORTER_OTLP_ENDPOINT`, if that is set. Call it within the
-/// runtime.
+/// Begins to send spans to `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT`, if one is set. Call it
+/// within the runtime.
 pub fn start_tracing() -> Tracing {
-    let endpoints = [
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    ];
-    let endpoint = endpoints
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok());
-    let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) else {
+    let Some((name, endpoint)) = configured() else {
         return Tracing(None);
     };
+    let shown = redact_endpoint(&endpoint);
     let exporter = match exporter(&endpoint) {
         Ok(exporter) => exporter,
         Err(error) => {
-            error!(error, "no traces: they cannot be sent to {endpoint}");
+            let error = error.to_string().replace(&endpoint, &shown);
+            error!(error, "no traces: they cannot be sent to {shown} ({name})");
             return Tracing(None);
         }
     };
@@ -162,15 +158,15 @@ pub fn start_tracing() -> Tracing {
         .build();
     // If several are started in one process, the first one stays.
     let _ = TRACER.set(provider.tracer("feed-core"));
-    info!("traces go to {endpoint}");
+    info!("traces go to {shown}");
     Tracing(Some(provider))
 }
 
+/// The exporter chooses the endpoint by itself, as [`configured`] does.
 fn exporter(endpoint: &str) -> Result<SpanExporter, Box<dyn std::error::Error>> {
     // Use no proxy of the environment, as for feeds: it would see OTEL_EXPORTER_OTLP_HEADERS.
     let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy();
-    // Without certificates, plain HTTP needs none installed.
-    let client = crate::tls::configure(client, !endpoint.starts_with("http:"))?;
+    let client = crate::tls::configure(client, uses_tls(endpoint))?;
     let sender = Sender {
         client: client.build()?,
         runtime: Handle::current(),
@@ -178,6 +174,25 @@ fn exporter(endpoint: &str) -> Result<SpanExporter, Box<dyn std::error::Error>> 
     };
     let exporter = SpanExporter::builder().with_http().with_http_client(sender);
     Ok(exporter.build()?)
+}
+
+/// Plain HTTP needs no certificates, and none may be installed.
+fn uses_tls(endpoint: &str) -> bool {
+    let scheme = endpoint.split(':').next().unwrap_or_default();
+    !scheme.eq_ignore_ascii_case("http")
+}
+
+/// Returns an endpoint without user, password and query, for the log.
+fn redact_endpoint(endpoint: &str) -> String {
+    let Ok(mut url) = Url::parse(endpoint) else {
+        return "a malformed URL".to_owned();
+    };
+    // Both fail without a host alone.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
 }
 
 /// Returns the service's name from the environment, or else the program's name.
@@ -228,11 +243,15 @@ impl HttpClient for Sender {
     {
         let client = self.client.clone();
         let answer = self.runtime.spawn(async move {
-            let response = client.execute(request.try_into()?).await?;
-            let status = response.status();
-            let mut answer = http::Response::new(response.bytes().await?);
-            *answer.status_mut() = status;
-            Ok::<_, reqwest::Error>(answer)
+            let sent = async {
+                let response = client.execute(request.try_into()?).await?;
+                let status = response.status();
+                let mut answer = http::Response::new(response.bytes().await?);
+                *answer.status_mut() = status;
+                Ok::<_, reqwest::Error>(answer)
+            };
+            // The address may have a password.
+            sent.await.map_err(reqwest::Error::without_url)
         });
         Box::pin(async move {
             let answer = answer.await?;
@@ -257,6 +276,32 @@ impl HttpClient for Sender {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tls_is_for_all_but_plain_http() {
+        for (endpoint, expected) in [
+            ("http://collector:4318", false),
+            ("HTTP://collector:4318", false),
+            ("https://collector:4318", true),
+            ("httpx://collector:4318", true),
+        ] {
+            assert_eq!(uses_tls(endpoint), expected, "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn no_secret_of_an_endpoint_is_shown() {
+        for (endpoint, shown) in [
+            (
+                "http://eve:s3cret@collector:4318/v1/traces?key=s3cret#s3cret",
+                "http://collector:4318/v1/traces",
+            ),
+            ("https://s3cret@collector", "https://collector/"),
+            ("s3cret@collector", "a malformed URL"),
+        ] {
+            assert_eq!(redact_endpoint(endpoint), shown);
+        }
+    }
 
     #[test]
     fn only_a_well_formed_context_is_a_parent() {

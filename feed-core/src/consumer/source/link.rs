@@ -2,6 +2,8 @@
 
 use url::Url;
 
+use super::redact::redact_url;
+
 /// A link to another origin, or without a valid target.
 #[derive(Debug, thiserror::Error)]
 #[error("the link {href:?} does not lead to the feed's own origin")]
@@ -23,8 +25,11 @@ pub(crate) fn resolve(
     own: Option<&Url>,
     read_from: &Url,
 ) -> Result<Url, RefusedLink> {
-    let refused = |target| RefusedLink {
-        href: href.to_owned(),
+    let refused = |target: Option<Url>| RefusedLink {
+        href: match &target {
+            Some(target) => redact_url(target),
+            None => href.split('?').next().unwrap_or_default().to_owned(),
+        },
         target,
     };
     // `xml:base` comes first (RFC 4287, section 2), each relative to the one around it, then the

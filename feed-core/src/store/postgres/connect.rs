@@ -44,7 +44,8 @@ const MIGRATIONS: Duration = Duration::from_secs(3600);
 const TURN_TIMEOUT: &str = "SET lock_timeout = '10min'";
 
 /// How long a migration waits for what another session has locked. All statements of other instances queue behind it
-/// meanwhile, so it gives up before they do (three seconds), and the start is tried again.
+/// meanwhile, so it gives up before they do (three seconds), and the start is tried again. Five older migrations (0005, 0007,
+/// 0010, 0011 and 0012) set five seconds for themselves: docs/upgrade.md says what that means.
 const MIGRATION_LOCK_TIMEOUT: &str = "SET lock_timeout = '2s'";
 
 /// The largest `max_connections` of PostgreSQL. A pool has a place for each connection from the start.

@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Sqlite, SqlitePool,
     SqliteTransaction,
 };
+use tracing::{info, warn};
 
 use crate::database::timeout::Suspicion;
 use crate::database::{DatabaseOptions, Kind};
@@ -73,16 +75,7 @@ impl Open for Sqlite {
                 shown: database.to_string(),
             });
         }
-        if let Some(directory) = file.parent() {
-            let created = std::fs::create_dir_all(directory);
-            created.map_err(|error| DatabaseError::Directory(directory.to_owned(), error))?;
-        }
-        // A new file, and with it its log, is its owner's alone: there is personal data in it. What is wrong, SQLite says.
-        let _ = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&file);
+        create(&file)?;
         let options = options.journal_mode(SqliteJournalMode::Wal);
         // The writer first: it switches the file to WAL.
         let writer = pool_of(1).idle_timeout(None).max_lifetime(None);
@@ -157,6 +150,48 @@ impl Open for Sqlite {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Creates the file if it is missing, and reports that: where a database was before, it is lost, moved, or on a volume
+/// that is not mounted, and a new one would begin at 1 again.
+fn create(file: &Path) -> Result<(), DatabaseError> {
+    // The log first: a process that creates the same file now creates its log after it.
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    if log.exists() && !file.exists() {
+        return Err(DatabaseError::LogAlone(file.to_owned(), log));
+    }
+    let directory = file.parent().filter(|name| !name.as_os_str().is_empty());
+    let is_new_directory = directory.is_some_and(|directory| !directory.exists());
+    if let Some(directory) = directory {
+        let created = std::fs::create_dir_all(directory);
+        created.map_err(|error| DatabaseError::Directory(directory.to_owned(), error))?;
+    }
+    // A new file, and with it its log, is its owner's alone: there is personal data in it. What is wrong, SQLite says.
+    let created = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file);
+    if created.is_err() {
+        return Ok(());
+    }
+    let shown = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let shown = shown.display();
+    // A program that is tried out has no directory below the working one yet. A path from the root is that of a
+    // deployment, which has made it.
+    if is_new_directory && file.is_absolute() {
+        warn!(
+            "created a new, empty database at {shown}, whose directory was missing: if there was a database before, \
+             stop the service, and restore it or mount its volume"
+        );
+    } else {
+        info!(
+            "created a new, empty database at {shown}; if there was one before, stop the service and restore that"
+        );
+    }
+    Ok(())
 }
 
 /// Returns false for a database in memory, and for one that SQLite removes when it is closed.
