@@ -109,19 +109,8 @@ impl NewEvent {
 
     /// Returns an error if a document with the event would be unreadable.
     pub(crate) fn check_texts(&self) -> Result<(), InvalidEvent> {
-        let names = [&self.event_type, &self.subject];
-        if names
-            .iter()
-            .any(|name| name.is_empty() || name.len() > LONGEST_NAME)
-        {
-            return Err(InvalidEvent::Name);
-        }
-        if names.iter().any(|name| name.trim() != **name) {
-            return Err(InvalidEvent::WhiteSpace);
-        }
-        let is_in_xml = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
-        if !names.iter().all(|name| name.chars().all(is_in_xml)) {
-            return Err(InvalidEvent::Character);
+        for name in [&self.event_type, &self.subject] {
+            check_name(name)?;
         }
         // A leap second counts into the second after it.
         if !(FIRST_INSTANT..=LAST_INSTANT).contains(&self.time.timestamp_millis()) {
@@ -135,6 +124,21 @@ impl NewEvent {
             return Err(InvalidEvent::Zero);
         }
         Ok(())
+    }
+}
+
+/// Returns an error if no event can have this type or subject.
+pub(crate) fn check_name(name: &str) -> Result<(), InvalidEvent> {
+    let is_in_xml = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    if name.is_empty() || name.len() > LONGEST_NAME {
+        return Err(InvalidEvent::Name);
+    }
+    if name.trim() != name {
+        return Err(InvalidEvent::WhiteSpace);
+    }
+    match name.chars().all(is_in_xml) {
+        true => Ok(()),
+        false => Err(InvalidEvent::Character),
     }
 }
 
