@@ -25,6 +25,7 @@ mod history;
 mod host;
 mod lag;
 mod large_head;
+mod leap_second;
 mod lease;
 mod mistakes;
 mod number_at_commit;
