@@ -50,15 +50,16 @@ pub struct NewEvent {
     /// The subject: `order/17`. Events of one subject are applied in sequence. The limits are those
     /// of the type.
     pub subject: String,
-    /// When it happened: in the years 1 to 9999, to the millisecond.
+    /// When it happened: in the years 1 to 9999, to the millisecond. A leap second is stored as the second after it.
     pub time: DateTime<Utc>,
     /// One line for people who read the feed, of at most 2,000 bytes, none of them 0. It must not contain
     /// personal data, since it cannot be erased.
     pub title: String,
     /// The same in a sentence, with the limits of the title. It must not contain personal data either.
     pub summary: String,
-    /// The page about the subject: `order/17`, relative to the service's public base URL, or an
-    /// absolute `http:` or `https:` address. The limits are those of the title.
+    /// The page about the subject: `order/17`, which is appended to the service's public base URL, or
+    /// an absolute `http:` or `https:` address. So `/orders/17` is not below the root of the host, but
+    /// has two slashes, and `#` is part of the path. The limits are those of the title.
     pub link: String,
     /// The body: JSON text of at most 1 MiB. Readers get it byte for byte, without the white space around it: sign
     /// what is left without that. Arrays and objects are nested at most 100 deep, numbers fit into a double, and no

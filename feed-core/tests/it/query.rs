@@ -11,6 +11,7 @@ harness::on_both_databases! {
     every_name_that_an_event_can_have_is_found
     a_query_has_one_spelling
     a_page_has_one_address
+    a_page_whose_events_were_deleted_is_gone
 }
 
 const JSON: (&str, &str) = ("accept", "application/cloudevents-batch+json");
@@ -153,4 +154,23 @@ async fn a_page_has_one_address<B: Testable>(url: &str) {
         .collect();
     let encoded = publisher.get(&format!("/feed/{first}/1"), &[]).await;
     assert_eq!(encoded.status, 404);
+}
+
+/// Item 58 of the checklist: other than a page that there never was.
+async fn a_page_whose_events_were_deleted_is_gone<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(35).await;
+    let delete = "DELETE FROM feed_event WHERE sequence BETWEEN 11 AND 20";
+    B::run(&publisher.database, delete).await;
+    let epoch = publisher.feed.cursor().epoch;
+    for form in [vec![], vec![("accept", "text/html")], vec![JSON]] {
+        let gone = publisher.get(&format!("/feed/{epoch}/2"), &form).await;
+        assert_eq!(gone.status, 410, "{}", gone.body);
+        assert!(gone.body.contains("page-gone"), "{}", gone.body);
+        assert!(gone.body.contains("11 to 20"), "{}", gone.body);
+    }
+    for page in [1, 3] {
+        let there = publisher.get(&format!("/feed/{epoch}/{page}"), &[]).await;
+        assert_eq!(there.status, 200);
+    }
 }
