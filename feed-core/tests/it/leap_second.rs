@@ -1,4 +1,4 @@
-//! A time with a second 60 is stored and served as the next second, whoever appends the event and to which database: RFC
+//! A time with a second 60 is stored and served as the next second, on both databases and by SQL as by feed-core: RFC
 //! 3339 has a second 60 at leap seconds alone, and parsers in many languages never.
 
 use feed_core::transfer::{Import, export, import};
