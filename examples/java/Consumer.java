@@ -29,6 +29,9 @@ class Consumer {
         SELECT event ->> 'id' AS id, event ->> 'type' AS type, event ->> 'sequence' AS sequence, event -> 'data' AS data
         FROM json_array_elements(?::json) WITH ORDINALITY AS batch (event, place) ORDER BY place""";
 
+    /** How long the feed asks to wait, in seconds. */
+    static long later;
+
     /** Returns the events at this address. Follows no redirect: who answers elsewhere is another feed. */
     static HttpResponse<String> ask(String url) throws Exception {
         var request = HttpRequest.newBuilder(URI.create(url))
@@ -38,11 +41,13 @@ class Consumer {
             request.header("Authorization", "Basic " + Base64.getEncoder().encodeToString(user));
         }
         // The whole answer, which may have 8 MiB and come by a slow connection.
+        later = 0;
         var answer = HTTP.sendAsync(request.build(), HttpResponse.BodyHandlers.ofString()).get(10, TimeUnit.MINUTES);
         if (answer.statusCode() == 410) {
             System.err.println("the feed is not the one that was read: " + answer.body());
             System.exit(1);
         }
+        later = answer.headers().firstValue("Retry-After").filter(text -> text.matches("\\d{1,4}")).map(Long::valueOf).orElse(0L);
         if (answer.statusCode() != 200) throw new IllegalStateException(url + " answered " + answer.statusCode());
         return answer;
     }
@@ -84,7 +89,7 @@ class Consumer {
         db.setAutoCommit(false);
         var event = prepare(db, EVENTS, events).executeQuery();
         while (event.next()) {
-            var sequence = event.getLong("sequence");
+            var sequence = event.getLong("sequence"); // as text, "10" would come before "9"
             if (sequence > last + 1) keep(db, last + 1 + " to " + (sequence - 1), "the feed has left it out");
             last = sequence;
             claim(db, event.getString("id"), event.getString("type"), event.getString("data"));
@@ -118,7 +123,7 @@ class Consumer {
             } catch (Exception error) {
                 System.err.println(error + "; trying again");
             }
-            Thread.sleep(pause);
+            Thread.sleep(Math.max(pause, 1000 * later));
         }
     }
 }

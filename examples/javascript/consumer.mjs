@@ -36,7 +36,11 @@ async function ask(cursor) {
     console.error(`the feed is not the one that was read: ${await answer.text()}`);
     process.exit(1);
   }
-  if (!answer.ok) throw new Error(`${FEED} answered ${answer.status}`);
+  if (!answer.ok) {
+    // In seconds, as the feed writes it; an hour at most.
+    const later = Math.min(Number(answer.headers.get("retry-after")) || 0, 3600);
+    throw Object.assign(new Error(`${FEED} answered ${answer.status}`), { later });
+  }
   // A NUL in a string is JSON, but no text of PostgreSQL. A backslash before `u0000` that is escaped itself is none.
   const batch = (await answer.text()).replaceAll("\\\\", "\\u005c").replaceAll("\\u0000", "\\ufffd");
   return [batch, answer.headers.get("feed-cursor")];
@@ -77,7 +81,7 @@ async function take(db) {
   let last = Number(rows[0].sequence);
   await db.query("BEGIN");
   for (const event of (await db.query(EVENTS, [batch])).rows) {
-    const sequence = Number(event.sequence);
+    const sequence = Number(event.sequence); // as text, "10" would come before "9"
     if (sequence > last + 1) await keep(db, `${last + 1} to ${sequence - 1}`, "the feed has left it out");
     last = sequence;
     const claim = "INSERT INTO feed_claim VALUES ($1) ON CONFLICT DO NOTHING";
@@ -87,7 +91,8 @@ async function take(db) {
   await db.query("COMMIT");
 }
 
-for (let pause = 500; ; pause = Math.min(2 * pause, 30_000)) {
+for (let pause = 500, later; ; pause = Math.min(2 * pause, 30_000)) {
+  later = 0;
   const db = new pg.Client({ connectionString: process.env.DATABASE_URL });
   db.on("error", () => {}); // the next query reports it, too
   try {
@@ -100,7 +105,8 @@ for (let pause = 500; ; pause = Math.min(2 * pause, 30_000)) {
     }
   } catch (error) {
     console.error(`${error.message}; trying again`);
+    later = error.later ?? 0;
   }
   await db.end().catch(() => {});
-  await new Promise((resolve) => setTimeout(resolve, pause));
+  await new Promise((resolve) => setTimeout(resolve, Math.max(pause, 1000 * later)));
 }

@@ -20,7 +20,8 @@ CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL
 CREATE TABLE IF NOT EXISTS feed_cursor (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL, sequence BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT);
 """
-# PostgreSQL reads the JSON: numbers keep their digits, and what jsonb refuses fails in `bill`, for one event alone.
+# PostgreSQL reads the JSON: numbers keep their digits, and what jsonb refuses fails in `bill`, for one event alone. A sequence is
+# a number, as text: "9" comes before "10".
 EVENTS = """
 SELECT event ->> 'id', event ->> 'type', (event ->> 'sequence')::bigint, (event -> 'data')::text
 FROM json_array_elements(%s::json) WITH ORDINALITY AS batch (event, place) ORDER BY place
@@ -91,6 +92,7 @@ def take(db, feed):
 def main(feed):
     pause = 0.5
     while True:
+        later = 0
         try:
             with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as db:
                 db.execute(SCHEMA)
@@ -102,9 +104,12 @@ def main(feed):
             if error.code == 410:
                 sys.exit(f"the feed is not the one that was read: {error.read().decode()}")
             print(f"{error}; trying again", file=sys.stderr)
+            # In seconds, as the feed writes it; an hour at most.
+            asked = error.headers.get("Retry-After", "")
+            later = min(int(asked), 3600) if asked.isdecimal() else 0
         except (OSError, http.client.HTTPException, ValueError, psycopg.Error) as error:
             print(f"{error}; trying again", file=sys.stderr)
-        time.sleep(pause)
+        time.sleep(max(pause, later))
         pause = min(2 * pause, 30)
 
 

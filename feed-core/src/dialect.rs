@@ -226,9 +226,11 @@ pub mod sqlite {
         Ok(arguments)
     }
 
-    /// An instant as a parameter, and as it is stored.
+    /// An instant as a parameter, and as it is stored. A leap second is stored as the second after it, as
+    /// on PostgreSQL: RFC 3339 has a second 60 at few moments, and many parsers never.
     #[must_use]
     pub fn instant(at: DateTime<Utc>) -> String {
+        let at = DateTime::from_timestamp_millis(at.timestamp_millis()).unwrap_or(at);
         at.to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 }

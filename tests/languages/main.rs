@@ -11,6 +11,7 @@ mod examples;
 mod ledger;
 mod proxies;
 mod readme;
+mod retry_after;
 mod serve;
 mod status;
 mod streams;

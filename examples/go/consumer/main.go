@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,20 +25,19 @@ const schema = `CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents
 	CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT)`
 
 var (
-	ctx = context.Background()
-	// FEED_URL, whose user and password are sent, and the same without them, which is stored and logged.
-	source, feed string
+	ctx          = context.Background()
+	source, feed string                       // FEED_URL, whose user and password are sent; and the same without them, which is stored and logged
+	pause, later = time.Second / 2, uint64(0) // before the next attempt; and what the feed asks for, in seconds
 	// A NUL in a string is JSON, but no text of PostgreSQL. A backslash before `u0000` that is escaped itself is none.
 	storable = strings.NewReplacer(`\\`, `\\`, `\u0000`, `\ufffd`)
-	// The time is for a whole answer, which may have 8 MiB and come by a slow connection. The feed does not redirect; who answers
-	// elsewhere is another one.
+	// For a whole answer, of up to 8 MiB by a slow connection. The feed does not redirect; who answers elsewhere is another one.
 	client = http.Client{Timeout: 10 * time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 )
 
 type event struct {
 	ID, Type string
-	Sequence int64 `json:",string"`
+	Sequence int64 `json:",string"` // as text, "10" would come before "9"
 	Data     json.RawMessage
 }
 
@@ -50,6 +50,7 @@ func ask(cursor string, events *[]event) (string, error) {
 		return "", err
 	}
 	defer answer.Body.Close()
+	later, _ = strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 12)
 	if answer.StatusCode == http.StatusGone {
 		log.Fatalf("the feed is not the one that was read: %s", feed)
 	}
@@ -62,8 +63,8 @@ func ask(cursor string, events *[]event) (string, error) {
 // bill is the part that you replace. PostgreSQL refuses what is missing or no number.
 func bill(tx pgx.Tx, event event) (err error) {
 	if event.Type == "order.placed" {
-		order := "SELECT * FROM jsonb_to_record($1::jsonb) AS data (id BIGINT, cents BIGINT)"
-		_, err = tx.Exec(ctx, "INSERT INTO bill "+order, storable.Replace(string(event.Data)))
+		order := "INSERT INTO bill SELECT * FROM jsonb_to_record($1::jsonb) AS data (id BIGINT, cents BIGINT)"
+		_, err = tx.Exec(ctx, order, storable.Replace(string(event.Data)))
 	}
 	return err
 }
@@ -77,8 +78,7 @@ func aboutData(err error) bool {
 // keep is for a person to look at.
 func keep(tx pgx.Tx, event, reason string) error {
 	log.Printf("event %s failed: %s", event, reason)
-	failed := "INSERT INTO feed_claim VALUES ($1, $2) ON CONFLICT (event) DO UPDATE SET failed = excluded.failed"
-	_, err := tx.Exec(ctx, failed, event, reason)
+	_, err := tx.Exec(ctx, "INSERT INTO feed_claim VALUES ($1, $2) ON CONFLICT (event) DO UPDATE SET failed = $2", event, reason)
 	return err
 }
 
@@ -86,8 +86,7 @@ func keep(tx pgx.Tx, event, reason string) error {
 func take(tx pgx.Tx, events []event, cursor string, last int64) error {
 	for _, event := range events {
 		if event.Sequence > last+1 {
-			left := fmt.Sprintf("%d to %d", last+1, event.Sequence-1)
-			if err := keep(tx, left, "the feed has left it out"); err != nil {
+			if err := keep(tx, fmt.Sprintf("%d to %d", last+1, event.Sequence-1), "the feed has left it out"); err != nil {
 				return err
 			}
 		}
@@ -104,6 +103,7 @@ func take(tx pgx.Tx, events []event, cursor string, last int64) error {
 	}
 	move := "INSERT INTO feed_cursor VALUES ($1, $2, $3) ON CONFLICT (feed) DO UPDATE SET cursor = $2, sequence = $3"
 	_, err := tx.Exec(ctx, move, feed, cursor, last)
+	pause = time.Second / 2
 	return err
 }
 
@@ -128,12 +128,13 @@ func main() {
 	}
 	source, address.User = address.String(), nil
 	feed = address.String()
-	for ; ; time.Sleep(time.Second) {
+	for ; ; pause, later = min(2*pause, 30*time.Second), 0 {
 		db, err := pgx.Connect(ctx, os.Getenv("DATABASE_URL"))
 		if err == nil {
 			err = follow(db)
 			db.Close(ctx)
 		}
 		log.Printf("%v; trying again", err)
+		time.Sleep(max(pause, time.Duration(later)*time.Second))
 	}
 }

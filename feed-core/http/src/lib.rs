@@ -33,7 +33,7 @@ pub mod trace;
 pub use base_url::{BaseUrl, InvalidBaseUrl};
 pub use cause::with_causes;
 pub use namespace::NAMESPACE;
-pub use negotiate::{negotiate, weight};
+pub use negotiate::{members, negotiate, split, weight};
 pub use problem::{Failure, Problem};
 #[cfg(feature = "axum")]
 pub use response::{Json, Page};

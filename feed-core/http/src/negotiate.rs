@@ -1,12 +1,12 @@
-//! Content negotiation by `Accept` (RFC 9110, 12.5.1).
+//! Content negotiation by `Accept` (RFC 9110, 12.5.1), and the members of other lists in headers.
 //!
 //! Of equal types, the crate `headers-accept` (0.3) chooses the first of the client, and not that of
 //! the server.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
-/// Returns the index of the offer that the client prefers; of equals the first. `None` if it
-/// rejects all. Without `Accept` it accepts anything.
+/// Returns the index of the offer that the client prefers; of equals one that it names, and else
+/// the first. `None` if it rejects all. Without `Accept` it accepts anything.
 ///
 /// ```
 /// use http::{HeaderMap, header};
@@ -27,11 +27,7 @@ pub fn negotiate(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
     if first.is_some_and(|accept| Some(accept.as_bytes()) == offers.first().map(|o| o.as_bytes())) {
         return Some(0);
     }
-    let ranges: Vec<(&str, f32)> = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| split(value, ','))
+    let ranges: Vec<(&str, f32)> = members(headers, &header::ACCEPT)
         .filter_map(range)
         .collect();
     if ranges.is_empty() {
@@ -39,12 +35,24 @@ pub fn negotiate(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
     }
     let mut best = None;
     for (index, offer) in offers.iter().enumerate() {
-        let quality = quality(&ranges, offer);
-        if quality > best.map_or(0.0, |(_, quality)| quality) {
-            best = Some((index, quality));
+        // Programs name what they can read, and many add `*/*` with the same weight.
+        let (quality, is_named) = quality(&ranges, offer);
+        let is_better = best.is_none_or(|(_, other, named)| (quality, is_named) > (other, named));
+        if quality > 0.0 && is_better {
+            best = Some((index, quality, is_named));
         }
     }
-    best.map(|(index, _)| index)
+    best.map(|(index, ..)| index)
+}
+
+/// Returns the members of a list in all fields of that name (RFC 9110, 5.6.1), with the white space
+/// around them. A field that is not ASCII is ignored.
+pub fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| split(value, ','))
 }
 
 /// Parses a media range and its weight, such as `text/html;q=0.8`.
@@ -55,7 +63,7 @@ fn range(member: &str) -> Option<(&str, f32)> {
 }
 
 /// Splits a value where the separator is not part of a quoted string (RFC 9110, 5.6.4).
-fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
+pub fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     value.split(move |c| {
         let literal = std::mem::replace(&mut escaped, false);
@@ -76,12 +84,13 @@ pub fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<f32> 
     weight.filter(|weight| (0.0..=1.0).contains(weight))
 }
 
-/// Returns the weight of the most specific range that covers `offer`.
-fn quality(ranges: &[(&str, f32)], offer: &str) -> f32 {
+/// Returns the weight of the most specific range that covers `offer`, and whether it names it.
+fn quality(ranges: &[(&str, f32)], offer: &str) -> (f32, bool) {
+    const NAMED: u8 = 3;
     let kind = offer.split('/').next().unwrap_or_default();
     let specificity = |range: &str| {
         if range.eq_ignore_ascii_case(offer) {
-            Some(3)
+            Some(NAMED)
         } else if range == "*/*" {
             Some(1)
         } else {
@@ -93,7 +102,9 @@ fn quality(ranges: &[(&str, f32)], offer: &str) -> f32 {
         .iter()
         .filter_map(|(range, weight)| Some((specificity(range)?, *weight)))
         .max_by_key(|(specificity, _)| *specificity)
-        .map_or(0.0, |(_, weight)| weight)
+        .map_or((0.0, false), |(specificity, weight)| {
+            (weight, specificity == NAMED)
+        })
 }
 
 #[cfg(test)]
@@ -126,6 +137,14 @@ mod tests {
                 Some(1),
             ),
             ("image/png;a=\", text/html, b\"", None),
+            // A type that is named wins against a wildcard with the same weight.
+            ("text/html, */*", Some(1)),
+            ("*/*, text/html", Some(1)),
+            ("text/html, application/*", Some(1)),
+            ("text/html;q=0.5, */*;q=0.5", Some(1)),
+            ("text/html;q=0.5, */*", Some(0)),
+            ("text/html, application/atom+xml, */*", Some(0)),
+            ("text/*, */*", Some(0)),
         ];
         for (accept, expected) in cases {
             let headers =

@@ -12,7 +12,7 @@ mod new_event;
 #[cfg(all(test, feature = "publish"))]
 pub(crate) use new_event::LONGEST_TEXT;
 #[cfg(feature = "publish")]
-pub(crate) use new_event::{Entry, Event, is_traceparent};
+pub(crate) use new_event::{Entry, Event, check_name, is_traceparent};
 #[cfg(feature = "publish")]
 pub use new_event::{InvalidEvent, NewEvent};
 

@@ -50,15 +50,16 @@ pub struct NewEvent {
     /// The subject: `order/17`. Events of one subject are applied in sequence. The limits are those
     /// of the type.
     pub subject: String,
-    /// When it happened: in the years 1 to 9999, to the millisecond.
+    /// When it happened: in the years 1 to 9999, to the millisecond. A leap second is stored as the second after it.
     pub time: DateTime<Utc>,
     /// One line for people who read the feed, of at most 2,000 bytes, none of them 0. It must not contain
     /// personal data, since it cannot be erased.
     pub title: String,
     /// The same in a sentence, with the limits of the title. It must not contain personal data either.
     pub summary: String,
-    /// The page about the subject: `order/17`, relative to the service's public base URL, or an
-    /// absolute `http:` or `https:` address. The limits are those of the title.
+    /// The page about the subject: `order/17`, which is appended to the service's public base URL, or
+    /// an absolute `http:` or `https:` address. So `/orders/17` is not below the root of the host, but
+    /// has two slashes, and `#` is part of the path. The limits are those of the title.
     pub link: String,
     /// The body: JSON text of at most 1 MiB. Readers get it byte for byte, without the white space around it: sign
     /// what is left without that. Arrays and objects are nested at most 100 deep, numbers fit into a double, and no
@@ -109,19 +110,8 @@ impl NewEvent {
 
     /// Returns an error if a document with the event would be unreadable.
     pub(crate) fn check_texts(&self) -> Result<(), InvalidEvent> {
-        let names = [&self.event_type, &self.subject];
-        if names
-            .iter()
-            .any(|name| name.is_empty() || name.len() > LONGEST_NAME)
-        {
-            return Err(InvalidEvent::Name);
-        }
-        if names.iter().any(|name| name.trim() != **name) {
-            return Err(InvalidEvent::WhiteSpace);
-        }
-        let is_in_xml = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
-        if !names.iter().all(|name| name.chars().all(is_in_xml)) {
-            return Err(InvalidEvent::Character);
+        for name in [&self.event_type, &self.subject] {
+            check_name(name)?;
         }
         // A leap second counts into the second after it.
         if !(FIRST_INSTANT..=LAST_INSTANT).contains(&self.time.timestamp_millis()) {
@@ -135,6 +125,21 @@ impl NewEvent {
             return Err(InvalidEvent::Zero);
         }
         Ok(())
+    }
+}
+
+/// Returns an error if no event can have this type or subject.
+pub(crate) fn check_name(name: &str) -> Result<(), InvalidEvent> {
+    let is_in_xml = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    if name.is_empty() || name.len() > LONGEST_NAME {
+        return Err(InvalidEvent::Name);
+    }
+    if name.trim() != name {
+        return Err(InvalidEvent::WhiteSpace);
+    }
+    match name.chars().all(is_in_xml) {
+        true => Ok(()),
+        false => Err(InvalidEvent::Character),
     }
 }
 

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::http::conditional::Validators;
-use crate::http::weight;
+use crate::http::{members, split, weight};
 
 /// This level takes a third of the default level's time and one byte more in twenty. A head is
 /// compressed for each event, and a batch document for each reader.
@@ -74,13 +74,8 @@ fn gzip(bytes: &[u8]) -> Option<Bytes> {
 /// Returns the coding of the answer (RFC 9110, 12.5.3); `None` if the reader rejects both.
 pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
     let mut weights = [None, None, None];
-    let members = headers
-        .get_all(header::ACCEPT_ENCODING)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    for member in members {
-        let mut parts = member.split(';').map(str::trim);
+    for member in members(headers, &header::ACCEPT_ENCODING) {
+        let mut parts = split(member, ';').map(str::trim);
         let name = parts.next().unwrap_or_default();
         let Some(weight) = weight(parts) else {
             continue;

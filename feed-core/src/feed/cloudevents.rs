@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tracing::error;
 use url::Url;
 
-use super::timestamp::timestamp;
+use super::timestamp::timestamp_without_leap;
 use crate::data::check_json;
 use crate::event::Event;
 
@@ -37,7 +37,7 @@ pub(super) fn binary_headers(event: &Event, origin: &Origin) -> HeaderMap {
         ("ce-source", origin.source.clone()),
         ("ce-type", entry.event_type.clone()),
         ("ce-subject", entry.subject.clone()),
-        ("ce-time", timestamp(entry.time)),
+        ("ce-time", timestamp_without_leap(entry.time)),
         ("ce-sequence", entry.sequence.to_string()),
     ];
     let traceparent = event.traceparent.clone();
@@ -104,7 +104,7 @@ impl<'a> Structured<'a> {
             source: &origin.source,
             event_type: &event.entry.event_type,
             subject: &event.entry.subject,
-            time: timestamp(event.entry.time),
+            time: timestamp_without_leap(event.entry.time),
             datacontenttype: "application/json",
             dataschema: schema.map(Url::as_str),
             sequence: event.entry.sequence.to_string(),

@@ -48,14 +48,25 @@ impl Link {
 #[derive(Debug, Clone, Default)]
 pub(super) struct LinkHeaders(Arc<[HeaderValue]>);
 
+/// The most bytes of all links of a document as headers. The addresses of a filtered view repeat its filter, and clients
+/// read so many bytes of headers: Node 16 KiB, nginx 4 KiB by default.
+const LARGEST_LINKS: usize = 3 * 1024;
+
 impl LinkHeaders {
+    /// Writes the links that fit. The others are in the document; `next` is always here, since a batch says nowhere else
+    /// where it continues.
     pub(super) fn new(links: &[Link]) -> Self {
+        let mut size = 0;
         let values = links.iter().filter_map(|link| {
             let media_type = match link.media_type {
                 Some(media_type) => format!("; type=\"{media_type}\""),
                 None => String::new(),
             };
             let value = format!("<{}>; rel=\"{}\"{media_type}", link.href, link.rel);
+            size += value.len();
+            if size > LARGEST_LINKS && link.rel != "next" {
+                return None;
+            }
             // An address is ASCII.
             HeaderValue::try_from(value).ok()
         });

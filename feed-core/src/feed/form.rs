@@ -33,11 +33,12 @@ impl Form {
         "application/rss+xml",
         "application/rdf+xml",
         "application/feed+json",
+        // For programs that name it, and not for those that take anything. No browser names it, so
+        // it comes before what browsers take.
+        BATCH,
         "text/html",
         "application/xml",
         "text/xml",
-        // Last: for programs that name it, and not for those that take anything.
-        BATCH,
     ];
 
     /// The beginning of `java.net.URLConnection`'s `Accept`, whatever it reads: it is no browser.

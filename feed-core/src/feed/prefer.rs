@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
 
-use crate::http::weight;
+use crate::http::{members, split, weight};
 use crate::partition::Partitions;
 
 pub(super) const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -24,7 +24,7 @@ pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let first = members(headers, &PREFER).find_map(|member| {
         let (name, value) = member.split_once('=')?;
         name.trim().eq_ignore_ascii_case("wait").then(|| {
-            let value = value.split(';').next().unwrap_or_default();
+            let value = split(value, ';').next().unwrap_or_default();
             value.trim().trim_matches('"').to_owned()
         })
     })?;
@@ -48,7 +48,7 @@ pub(super) fn prefers_data(headers: &HeaderMap) -> bool {
 /// [`EVENT_DATA`]. A malformed one is ignored.
 pub(super) fn partitions(headers: &HeaderMap) -> Option<Partitions> {
     let mut parameters = members(headers, &PREFER)
-        .map(|member| member.split(';').map(str::trim))
+        .map(|member| split(member, ';').map(str::trim))
         .find_map(|mut parts| {
             let name = parts.next()?.split('=').next()?.trim();
             name.eq_ignore_ascii_case(EVENT_DATA).then_some(parts)
@@ -68,19 +68,10 @@ pub(super) fn partitions(headers: &HeaderMap) -> Option<Partitions> {
 /// manipulation.
 pub(super) fn accepts_delta(headers: &HeaderMap) -> bool {
     members(headers, &A_IM).any(|member| {
-        let mut parts = member.split(';');
+        let mut parts = split(member, ';');
         let name = parts.next().unwrap_or_default().trim();
         name.eq_ignore_ascii_case("feed") && weight(parts) != Some(0.0)
     })
-}
-
-/// Returns the comma-separated members of all fields of that name.
-fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    headers
-        .get_all(name)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
 }
 
 #[cfg(test)]
@@ -105,6 +96,12 @@ mod tests {
             ("wait=", None),
             ("wait", None),
             ("respond-async", None),
+            // What is quoted is no preference.
+            ("foo=\"a, wait=2, b\"", None),
+            ("foo=\"a, wait=2, b\", wait=7", Some(7)),
+            ("foo=\"\\\", wait=2\", wait=7", Some(7)),
+            ("foo; bar=\", wait=2\", wait=7; x=\";\"", Some(7)),
+            ("foo=\"a, wait=2", None),
         ];
         for (value, seconds) in cases {
             let expected = seconds.map(Duration::from_secs);
@@ -120,10 +117,18 @@ mod tests {
             "wait=5, Event-Data",
             "event-data;x=1",
             "event-data=\"\"",
+            "foo=\"a, b\", event-data",
         ] {
             assert!(prefers_data(&headers(&PREFER, yes)), "{yes}");
         }
-        for no in ["", "wait=5", "event-data2", "x=event-data", "x;event-data"] {
+        for no in [
+            "",
+            "wait=5",
+            "event-data2",
+            "x=event-data",
+            "x;event-data",
+            "x=\"a, event-data, b\"",
+        ] {
             assert!(!prefers_data(&headers(&PREFER, no)), "{no}");
         }
     }
@@ -140,6 +145,9 @@ mod tests {
             ("event-data; partitions=", None),
             ("event-data; partitions=\"4,2\"", None),
             ("other; partitions=7", None),
+            ("x=\", event-data; partitions=7\"", None),
+            ("event-data; x=\"; partitions=7\"", None),
+            ("event-data; x=\", ;\"; partitions=7", Some("7")),
         ] {
             assert_eq!(some(value).as_deref(), expected, "{value}");
         }
@@ -147,10 +155,24 @@ mod tests {
 
     #[test]
     fn rfc_3229_a_im_names_feed() {
-        for yes in ["feed", "vcdiff, feed", "FEED;q=0.5", "feed, gzip"] {
+        for yes in [
+            "feed",
+            "vcdiff, feed",
+            "FEED;q=0.5",
+            "feed, gzip",
+            "x=\"a,\", feed",
+        ] {
             assert!(accepts_delta(&headers(&A_IM, yes)), "{yes}");
         }
-        for no in ["", "vcdiff", "feed;q=0", "feed; Q=0.0", "feedx"] {
+        for no in [
+            "",
+            "vcdiff",
+            "feed;q=0",
+            "feed; Q=0.0",
+            "feedx",
+            "x=\"a, feed, b\"",
+            "feed; x=\";\"; q=0",
+        ] {
             assert!(!accepts_delta(&headers(&A_IM, no)), "{no}");
         }
     }

@@ -11,6 +11,13 @@ pub(super) fn timestamp(instant: DateTime<Utc>) -> String {
     out
 }
 
+/// Formats likewise, a leap second as the second after it: only events of earlier versions have one,
+/// where it need not be one, and parsers of RFC 3339 in many languages reject it.
+pub(super) fn timestamp_without_leap(instant: DateTime<Utc>) -> String {
+    let instant = DateTime::from_timestamp_millis(instant.timestamp_millis()).unwrap_or(instant);
+    timestamp(instant)
+}
+
 /// Appends digit by digit: formatting by a pattern would be half the cost of a page.
 pub(super) fn push_timestamp(out: &mut String, instant: DateTime<Utc>) {
     let (year, clock) = (instant.year(), instant.time());
@@ -60,6 +67,8 @@ mod tests {
             // The form in which chrono writes a leap second.
             let expected = instant.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
             assert_eq!(timestamp(instant), expected);
+            let leap = expected.replace("2016-12-31T23:59:60.", "2017-01-01T00:00:00.");
+            assert_eq!(timestamp_without_leap(instant), leap);
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::support::{NOT_MODIFIED, Publisher, Testable};
 harness::on_both_databases! {
     readers_get_atom
     browsers_get_a_page
+    programs_that_name_a_type_get_it
     a_fallback_is_the_atom_representation
     several_fields_are_one_list
     other_resources_refuse
@@ -73,13 +74,16 @@ const ODD: [&str; 21] = [
     "\t,application/*, ,",
 ];
 
-const BROWSERS: [&str; 9] = [
+const BROWSERS: [&str; 11] = [
     // Firefox
     "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/png,image/svg+xml,*/*;q=0.8",
     // Chrome
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,\
      application/signed-exchange;v=b3;q=0.7",
+    // Internet Explorer, and what a program with a browser's habits sends
+    "text/html, application/xhtml+xml, */*",
+    "*/*, text/html",
     // lynx
     "text/html, text/plain, text/sgml, text/css, */*;q=0.01",
     "text/html",
@@ -129,6 +133,50 @@ async fn browsers_get_a_page<B: Testable>(url: &str) {
         .get("/feed.atom", &[("accept", "text/html")])
         .await;
     assert_eq!(raw.header("content-type"), ATOM);
+}
+
+/// Many HTTP libraries add `*/*` to what a program names, with the same weight.
+async fn programs_that_name_a_type_get_it<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let ids = publisher.publish(2).await;
+    let event = format!("/events/{}", ids[0]);
+    let (batch, structured) = (
+        "application/cloudevents-batch+json",
+        "application/cloudevents+json",
+    );
+    for (path, named) in [
+        ("/feed", batch),
+        ("/feed?after=start", batch),
+        ("/feed?type=order.placed", batch),
+        ("/feed?type=order.placed&after=start", batch),
+        (event.as_str(), structured),
+    ] {
+        for accept in [
+            format!("{named}, */*"),
+            format!("*/*, {named}"),
+            format!("{named}, application/*"),
+            format!("{named};q=0.5, */*;q=0.5"),
+            format!("{named}, text/html"),
+            format!("text/html, {named}, */*;q=0.8"),
+            format!("{named}, text/plain, */*"),
+            format!("{named}, application/problem+json, */*"),
+        ] {
+            let answer = publisher.get(path, &[("accept", &accept)]).await;
+            let got = (answer.status, answer.header("content-type"));
+            assert_eq!(got, (200, named.to_owned()), "{path} for {accept}");
+        }
+    }
+    for accept in [
+        format!("{batch};q=0.5, */*"),
+        format!("application/atom+xml, {batch}, */*"),
+        format!("application/atom+xml, {batch};q=0.9"),
+    ] {
+        let answer = publisher.get("/feed", &[("accept", &accept)]).await;
+        assert_eq!(answer.header("content-type"), ATOM, "{accept}");
+    }
+    let plain = format!("{structured};q=0.5, */*");
+    let answer = publisher.get(&event, &[("accept", &plain)]).await;
+    assert_eq!(answer.header("content-type"), "application/json");
 }
 
 /// Same bytes, same tag, same `304`, same delta: a cache between client and server sees one representation.

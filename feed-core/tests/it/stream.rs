@@ -16,6 +16,7 @@ harness::on_both_databases! {
     an_offset_of_another_history_is_gone
     a_poll_waits_for_the_next_message
     server_sent_events_are_pairs_that_follow_the_stream
+    an_event_source_that_connects_again_continues
     what_is_malformed_is_refused_and_what_is_unknown_ignored
 }
 
@@ -152,6 +153,7 @@ async fn server_sent_events_are_pairs_that_follow_the_stream<B: Testable>(url: &
     publisher.shutdown.cancel();
     while read(&mut text).await.is_some() {}
     assert!(!text.contains('\r'));
+    let text = text.strip_prefix("retry: 1000\n\n").unwrap();
     let mut seen = Vec::new();
     let mut events = text.split_terminator("\n\n").filter(|event| *event != ":");
     let mut last = Value::Null;
@@ -159,8 +161,10 @@ async fn server_sent_events_are_pairs_that_follow_the_stream<B: Testable>(url: &
         let messages = data.strip_prefix("event: data\ndata:").unwrap();
         seen.extend(sequences(messages));
         let control = events.next().unwrap();
-        let control = control.strip_prefix("event: control\ndata:").unwrap();
+        let control = control.strip_prefix("event: control\nid: ").unwrap();
+        let (id, control) = control.split_once("\ndata:").unwrap();
         last = serde_json::from_str(control).unwrap();
+        assert_eq!(last["streamNextOffset"], id);
         assert!(last["streamCursor"].is_string());
     }
     assert_eq!(seen, (1..=1_004).collect::<Vec<_>>());
@@ -169,6 +173,40 @@ async fn server_sent_events_are_pairs_that_follow_the_stream<B: Testable>(url: &
         (&last["streamNextOffset"], &last["upToDate"]),
         (&tail.into(), &true.into())
     );
+}
+
+/// The address of an `EventSource` never changes; what it has seen is in `Last-Event-ID`.
+async fn an_event_source_that_connects_again_continues<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(1_003).await;
+    publisher.shutdown.cancel();
+    for offset in ["-1", "now"] {
+        let path = format!("/feed/stream?offset={offset}&live=sse");
+        let (mut seen, mut id) = (Vec::new(), next(&publisher.get("/feed/stream", &[]).await));
+        if offset == "-1" {
+            let first = publisher.get(&path, &[]).await;
+            let data = first.body.split("data:").nth(1).unwrap();
+            seen = sequences(data.split("\n\n").next().unwrap());
+            let (_, rest) = first.body.split_once("\nid: ").unwrap();
+            rest.split('\n').next().unwrap().clone_into(&mut id);
+        }
+        let again = publisher.get(&path, &[("last-event-id", &id)]).await;
+        let data = again.body.split("data:").nth(1).unwrap();
+        seen.extend(sequences(data.split("\n\n").next().unwrap()));
+        let first = if offset == "-1" { 1 } else { 1_001 };
+        assert_eq!(seen, (first..=1_003).collect::<Vec<_>>());
+    }
+    let sse = "/feed/stream?offset=-1&live=sse";
+    let gone = "22222222.0000000000000001.018f7c2e6f0a7d3c8b1e9f5a2d4c6e80";
+    for (id, status) in [("", 400), ("17", 400), (gone, 410)] {
+        let answer = publisher.get(sse, &[("last-event-id", id)]).await;
+        assert_eq!(answer.status, status, "{id}");
+    }
+    // Others have their offset in the address.
+    let other = publisher
+        .get("/feed/stream", &[("last-event-id", "17")])
+        .await;
+    assert_eq!(other.status, 200);
 }
 
 async fn what_is_malformed_is_refused_and_what_is_unknown_ignored<B: Testable>(url: &str) {

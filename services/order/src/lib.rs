@@ -109,8 +109,8 @@ pub(crate) async fn assemble<S: Store>(
         config.invoice_url.clone(),
         config.shipping_url.clone(),
     );
-    let router =
-        http::router(orders.clone(), pages).merge(feed_console::feed::router(&feed, frame.clone()));
+    let routes = feed_console::feed::router(&feed, frame.clone());
+    let router = http::router(orders.clone(), pages, routes);
     Ok(Service {
         router,
         frame,

@@ -123,9 +123,11 @@ fn publish() -> Value {
     let query: Map<String, Value> = query.collect();
     let about = format!(
         "The service calls no reader: readers poll. With `Accept: {BATCH}` the answer is an array of these messages, \
-         oldest first, and `Link: rel=\"next\"` is the address of those that follow. Begin with `after=start`, keep the \
-         next address in the transaction of the effects, and send `Prefer: wait=20` to get new events at once. One \
-         event is at `/events/{{id}}`. New types and new fields may come: ignore those that you do not know."
+         oldest first, and `Feed-Cursor` the cursor after them. Begin with `after=start`, keep the cursor in the \
+         transaction of the effects, continue with `after=` and the cursor at the address that you know the feed by, and \
+         send `Prefer: wait=20` to get new events at once. (`Link: rel=\"next\"` names the same below the public base URL, \
+         which you may not reach and which may change: keep no address.) One event is at `/events/{{id}}`. \
+         `sequence` is a number as text: `9` comes before `10`. New types and new fields may come: ignore those that you do not know."
     );
     json!({
         "action": "send",

@@ -45,7 +45,7 @@ fn subscription() -> Operation {
                 matches. After a cursor, without data and without a filter, a shared cache may keep \
                 that answer for seconds. `event-data`: Atom with the data of events (RFC 7240); with `partitions=\"0 4\"`, \
                  after a cursor, of those in these partitions of 16";
-    let delta = "`feed`, with `Prefer: wait=N`: the new entries only, as a `226` (RFC 3229)";
+    let delta = "`feed`, with `Prefer: wait=N`, or for a form with data: the new entries only, as a `226` (RFC 3229)";
     let query = query().into_iter().fold(
         Operation::get("/feed", "feed", "The newest events").about(about),
         |feed, (name, about, schema)| {
@@ -59,7 +59,7 @@ fn subscription() -> Operation {
             200,
             "The newest events, or those after the cursor; of these, what matches",
         )))
-        .answer(with_data(document(
+        .answer(with_data(feed_document(
             226,
             "The entries after the cursor of the `ETag`",
         )))
@@ -73,7 +73,8 @@ fn subscription() -> Operation {
         .sometimes_conditional()
         .problem(
             400,
-            "A parameter is unknown or malformed, or cannot be combined with the others",
+            "A parameter is unknown or malformed, cannot be combined with the others, or is a type or subject \
+             that no event can have",
         )
         .problem(406, NO_CODING)
         .problem(
@@ -85,14 +86,12 @@ fn subscription() -> Operation {
 /// The parameters of `/feed`: name, meaning, schema.
 pub(super) fn query() -> [(&'static str, &'static str, Value); 4] {
     let text = json!({"type": "string"});
+    // Of 1 to 2,000 bytes: one that no event can have is refused.
+    let name = json!({"type": "string", "minLength": 1, "maxLength": 2_000});
     [
-        (
-            "after",
-            "A cursor from a feed document, or `start`",
-            text.clone(),
-        ),
-        ("type", "The type of events: `order.placed`", text.clone()),
-        ("subject", "What events are about: `order/17`", text),
+        ("after", "A cursor from a feed document, or `start`", text),
+        ("type", "The type of events: `order.placed`", name.clone()),
+        ("subject", "What events are about: `order/17`", name),
         ("before", "Only events before that one", number()),
     ]
 }
@@ -121,8 +120,9 @@ fn page() -> Operation {
         .answer(document(200, "The page"))
         .conditional()
         .problem(400, "It takes no parameters")
-        .problem(404, "There is no such page yet")
+        .problem(404, "There is no such page, or not yet")
         .problem(406, NO_CODING)
+        .problem(410, "All events of the page were deleted from the database")
 }
 
 fn batch() -> Operation {
@@ -197,6 +197,7 @@ fn schema() -> Operation {
     .answer(
         Answer::new(200, "The schema").content("application/schema+json", Schema::of::<Value>()),
     )
+    .conditional()
     .problem(400, "It takes no parameters")
     .problem(404, "The type has no schema")
     .problem(406, NO_CODING)
@@ -223,6 +224,7 @@ fn stream() -> Operation {
                  they are. A message is an event as CloudEvent.";
     let offset =
         "The `Stream-Next-Offset` of the answer before, `-1` for the first message, or `now`";
+    let last = "With `live=sse`: the `id` of the last event, as an `EventSource` sends it. Counts instead of `offset`";
     let live = "`long-poll` waits up to 20 seconds for a message; `sse` sends them as server-sent events, \
                 for a minute. Both need an `offset`";
     let query = |name, about| Parameter::query(name, about, Schema::text());
@@ -246,6 +248,7 @@ fn stream() -> Operation {
         .parameter(query("offset", offset))
         .parameter(query("live", live))
         .parameter(query("cursor", "The `Stream-Cursor` of the answer before"))
+        .parameter(Parameter::header("Last-Event-ID", last, Schema::text()))
         .answer(messages.json(Schema::of::<Vec<CloudEvent>>()))
         .sometimes_conditional()
         .answer(described(Answer::new(204, "No message came")))
@@ -270,10 +273,14 @@ fn epoch() -> Parameter {
 
 /// A feed document, for programs and for people.
 fn document(status: u16, about: &'static str) -> Answer {
+    feed_document(status, about).html()
+}
+
+/// A feed document for programs alone.
+fn feed_document(status: u16, about: &'static str) -> Answer {
     Answer::new(status, about)
         .optional_header("Link", "The links of the document (RFC 8288)")
         .content(ATOM, Schema::text())
-        .html()
 }
 
 /// A document that may come with the data of its events.
@@ -309,7 +316,7 @@ struct CloudEvent {
     event_type: String,
     /// The subject of the event: `order/17`
     subject: String,
-    /// When it happened
+    /// When it happened, in UTC to the millisecond; never with a second 60
     #[schemars(extend("format" = "date-time"))]
     time: String,
     datacontenttype: String,
@@ -317,7 +324,8 @@ struct CloudEvent {
     #[schemars(with = "String", url)]
     #[serde(skip_serializing_if = "Option::is_none")]
     dataschema: Option<String>,
-    /// The number of the event in the feed, as text
+    /// The number of the event in the feed, as text without zeros before it: compare it as a number, since `9` comes
+    /// before `10`
     #[schemars(pattern(r"^[1-9][0-9]*$"))]
     sequence: String,
     /// The W3C trace context of the request that caused it

@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 
 use super::answer::{HEAD, Metadata, NEWS, NO_NEWS, NO_STORE, PRIVATE_NO_STORE};
-use super::request::{canonical, not_yet};
+use super::request::{canonical, decodable, not_yet};
 use crate::cursor::Cursor;
-use crate::event::Sequence;
+use crate::event::{LONGEST_NAME, Sequence, check_name};
 use crate::feed::address::Addresses;
 use crate::feed::body::Body;
 use crate::feed::document::{Link, LinkHeaders};
@@ -93,6 +93,7 @@ enum View {
 
 impl View {
     fn from_query(query: &str) -> Result<Self, Problem> {
+        decodable(query)?;
         let (mut after, mut before, mut filter) = (None, None, Filter::default());
         let names = ["after", "before", "type", "subject"];
         for (name, value) in query::read(Some(query), "the feed", &names)? {
@@ -110,8 +111,8 @@ impl View {
                         Problem::bad_request(format!("`before={value}` is not a sequence"))
                     })?);
                 }
-                "type" => filter.event_type = Some(value.into_owned()),
-                _ => filter.subject = Some(value.into_owned()),
+                "type" => filter.event_type = Some(wanted(name, value)?),
+                _ => filter.subject = Some(wanted(name, value)?),
             }
         }
         match (after, filter.is_empty(), before) {
@@ -123,6 +124,18 @@ impl View {
                 "use `before` only with `type` or `subject`, and without `after`",
             )),
         }
+    }
+}
+
+/// Returns the type or subject that a parameter asks for. One that no event can have is refused: its
+/// reader has made a mistake, and would wait for ever.
+fn wanted(name: &str, value: Cow<'_, str>) -> Result<String, Problem> {
+    match check_name(&value) {
+        Ok(()) => Ok(value.into_owned()),
+        Err(_) => Err(Problem::bad_request(format!(
+            "no event can match `{name}`: a type or subject has 1 to {LONGEST_NAME} bytes, no white \
+             space around it, and no character that XML does not have"
+        ))),
     }
 }
 
@@ -211,14 +224,18 @@ impl<B: Backend> Inner<B> {
             let (body, links, end) = self
                 .head_with_data(form, &snapshot, seen.unwrap_or(0))
                 .await?;
-            // The tag is that of what the reader has then, not of what is at `next`.
+            // Not all of the head: a validator would hide what is at `next`. But a reader that takes
+            // new entries alone gets the next ones by the tag of what it has then.
             if end != snapshot.head.cursor() {
                 let head = Head {
                     sequence: end.sequence,
                     anchor: end.anchor,
+                    closed_until: None,
                     ..snapshot.head.clone()
                 };
                 metadata = self.head_metadata(form, &head, caching);
+                let leads_on = seen.is_some() || wants_delta && !known.contains(&end);
+                metadata.validators = metadata.validators.filter(|_| leads_on);
             }
             (metadata.links, metadata.cursor) = (links, Some(end));
             return match seen {

@@ -34,10 +34,20 @@ pub(super) async fn page<B: Backend>(
     let Path((epoch, page)) = path.map_err(unreadable_path)?;
     let feed = &feed.inner;
     query::none(request.uri().query())?;
+    // `%31` for `1` would be another address of the same bytes.
+    let is_plain = (request.uri().path()).ends_with(&format!("/{epoch}/{page}"));
+    let number = canonical(&page).filter(|_| is_plain).ok_or_else(|| {
+        Problem::not_found(format!(
+            "`{page}` is no number of a page: these are 1, 2, 3 and so on, in digits alone"
+        ))
+    })?;
+    let known: Epoch = epoch.parse().map_err(|_| {
+        Problem::not_found(format!(
+            "there is no epoch {epoch}: this feed is of epoch {}",
+            feed.sequencer.head().epoch
+        ))
+    })?;
     let request = request.headers();
-    let missing = || Problem::not_found(format!("there is no page {page} in epoch {epoch} yet"));
-    let number = canonical(&page).ok_or_else(missing)?;
-    let known: Epoch = epoch.parse().map_err(|_| missing())?;
     let head = feed
         .head_where(|head| Pages::from(head).state(number) != PageState::Open)
         .await?;
@@ -46,7 +56,9 @@ pub(super) async fn page<B: Backend>(
     }
     let state = Pages::from(&head).state(number);
     if state == PageState::Open {
-        return Err(missing());
+        return Err(Problem::not_found(format!(
+            "there is no page {number} in epoch {epoch} yet"
+        )));
     }
     let form = feed.documents.form(request).without_data();
     // Pages for people are never final: an upgrade changes what surrounds the entries.

@@ -32,12 +32,17 @@ const JSON: &str = "application/json";
 const NEXT_OFFSET: HeaderName = HeaderName::from_static("stream-next-offset");
 const UP_TO_DATE: HeaderName = HeaderName::from_static("stream-up-to-date");
 const STREAM_CURSOR: HeaderName = HeaderName::from_static("stream-cursor");
+/// What the `EventSource` of a browser sends when it connects again.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How long a poll waits: shorter than the 30 seconds after which the client for Python gives up.
 const POLL: Duration = Duration::from_secs(20);
 
 /// How long a stream of server-sent events may be silent, for the same reason.
 const SILENCE: Duration = Duration::from_secs(15);
+
+/// How long an `EventSource` pauses before it connects again, in milliseconds.
+const RETRY: u32 = 1_000;
 
 /// How long such a stream lasts, as the protocol recommends (10.2): credentials are checked again.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -51,6 +56,11 @@ pub(super) async fn stream<B: Backend>(
     let asks_for_end = request.method() == Method::HEAD;
     if asks_for_end {
         (wanted.offset, wanted.live) = (Offset::Now, Live::No);
+    }
+    if wanted.live == Live::ServerSentEvents
+        && let Some(last) = request.headers().get(LAST_EVENT_ID)
+    {
+        wanted.offset = after_last(last)?;
     }
     let caching = match wanted.offset {
         Offset::Now => NO_STORE,
@@ -213,7 +223,8 @@ impl Messages {
     /// Answers with these messages and those that come.
     fn followed<B: Backend>(self, feed: Feed<B>, cursor: Option<u64>) -> Response {
         let until = Instant::now() + LONGEST;
-        let first = self.server_sent(cursor);
+        let retry = format!("retry: {RETRY}\n\n").into_bytes();
+        let first = Bytes::from([retry, self.server_sent(cursor).into()].concat());
         let later = unfold((feed, self.end), move |(feed, end)| async move {
             if Instant::now() >= until || feed.inner.shutdown.is_cancelled() {
                 return None;
@@ -257,9 +268,19 @@ impl Messages {
         if self.are_newest {
             control["upToDate"] = true.into();
         }
-        text.extend_from_slice(format!("event: control\ndata:{control}\n\n").as_bytes());
+        // The id is that of an event that ends: before it, a reader has to read the messages again.
+        let id = written(&self.end);
+        text.extend_from_slice(format!("event: control\nid: {id}\ndata:{control}\n\n").as_bytes());
         text.into()
     }
+}
+
+/// Returns the position of an `EventSource` that connects again, at its address with the offset it began at.
+fn after_last(id: &HeaderValue) -> Result<Offset, Problem> {
+    let offset = id.to_str().ok().and_then(parsed);
+    offset.map(Offset::At).ok_or_else(|| {
+        Problem::bad_request("`Last-Event-ID` is not the id of an event of this stream")
+    })
 }
 
 /// Writes a cursor so that a later one is also greater as text.

@@ -54,6 +54,7 @@ impl Operations for Sqlite {
         "0010_expand_pause",
         "0011_expand_undo",
         "0012_expand_taken",
+        "0013_expand_leap_second",
     };
 
     async fn migration_tables(pool: &SqlitePool, _: Option<&str>) -> sqlx::Result<Vec<String>> {

@@ -15,9 +15,13 @@ impl NativeTransfer for Sqlite {
         .bind(table)
         .fetch_all(connection)
         .await?;
-        let column = |name: String| Column {
-            value: name.clone(),
-            name,
+        let column = |name: String| {
+            let value = match name.as_str() {
+                // A row in quarantine is kept as it was.
+                "time" | "updated" if table != "feed_quarantine" => without_second_60(&name),
+                _ => name.clone(),
+            };
+            Column { name, value }
         };
         Ok(rows.into_iter().map(column).collect())
     }
@@ -82,4 +86,14 @@ impl NativeTransfer for Sqlite {
         .await?;
         Ok(())
     }
+}
+
+/// Returns the value of an instant that an earlier version may have stored with a second 60. PostgreSQL reads not each of
+/// these, and would have stored the next second.
+fn without_second_60(name: &str) -> String {
+    format!(
+        "iif(typeof({name}) = 'text' AND instr({name}, ':60.') > 0,
+             coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', replace({name}, ':60.', ':59.'), '+1 second'), {name}),
+             {name})"
+    )
 }

@@ -180,10 +180,14 @@ async fn every_form_has_the_same_events<B: Testable>(url: &str) {
     let only = "(Some(\"order.erased\"), Some(\"order/1\"))";
     assert!(page.body.contains(only), "{}", page.body);
     assert_eq!(page.header("feed-cursor"), "", "it has no data");
-    // An empty filter is one that nothing matches.
-    let blank = publisher.get("/feed?type=&after=start", &[JSON]).await;
-    assert_eq!((blank.status, blank.body.as_str()), (200, "[]"));
-    for bad in ["type=a&before=5", "subject=a&before=5", "before=5", "x=1"] {
+    // Nothing can match an empty filter.
+    for bad in [
+        "type=",
+        "type=a&before=5",
+        "subject=a&before=5",
+        "before=5",
+        "x=1",
+    ] {
         let path = format!("/feed?{bad}&after=start");
         assert_eq!(publisher.get(&path, &[JSON]).await.status, 400, "{bad}");
     }

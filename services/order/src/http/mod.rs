@@ -39,7 +39,8 @@ pub(crate) use pages::{Pages, frame};
 /// The routes that need no credentials: scripts.
 pub(crate) const OPEN: &[&str] = &["/form.js", "/order.js"];
 
-pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
+/// The routes of the service and those of its `feed`: all answers lead to their description.
+pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages, feed: Router) -> Router {
     let frame = pages.frame().clone();
     let base = frame.base.clone();
     let state = App {
@@ -115,7 +116,8 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
         .with_state(state)
         .merge(stylesheet())
         .merge(script("/form.js", include_str!("pages/form.js")))
-        .merge(script("/order.js", include_str!("pages/order.js")));
+        .merge(script("/order.js", include_str!("pages/order.js")))
+        .merge(feed);
     let events = Events {
         schemas: &events::schemas(),
         others: false,

@@ -24,7 +24,8 @@ pub fn describe(compares: bool) -> Description {
                 .html(),
         )
         .about("The page alone has an `ETag`.")
-        .answer(Answer::new(304, "The client has the page already"));
+        .sometimes_conditional()
+        .problem(400, "It takes no parameters");
     let events = Operation::get(
         "/status/events",
         "events",
