@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::clerk::{fill_in_customer, fill_in_line};
 use crate::page::{Look, Page};
-use crate::shop::Shop;
-use crate::story::tell_without_copies;
+use crate::shop::{Shop, order};
+use crate::story::{tell, tell_without_copies};
 
 async fn fill_in(shop: &Shop, page: &Page) {
     page.open(&shop.url("order/form.html")).await;
@@ -81,6 +81,96 @@ async fn what_was_filled_in_is_there_after_loading_the_page_again() {
         assert!(!page.shows("#orderLine-1-count").await);
     })
     .await;
+}
+
+/// The form that the server has refused and shown again is one more page of the history.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_filled_in_is_there_after_a_refusal() {
+    let shop = Shop::open().await;
+    tell_without_copies(Look::DESKTOP, async |page| {
+        page.foresee("status of 422");
+        page.foresee("status of 409");
+        fill_in(&shop, page).await;
+        page.fill("orderLine-0-count", "0").await;
+        page.press("Place order").await;
+        page.sees("[role=alert]", "not placed yet").await;
+        page.fill("orderLine-0-count", "30").await;
+        page.sees("#total", "1,460.00").await;
+        page.session.reload().await.unwrap();
+        page.arrives("/order/form.html").await;
+        page.sees("#total", "1,460.00").await;
+        is_filled_in(page).await;
+
+        // As it was shown, with nothing typed since.
+        page.fill("orderLine-0-count", "many").await;
+        page.press("Place order").await;
+        page.sees("[role=alert]", "not placed yet").await;
+        page.open(&shop.url("order/customers")).await;
+        page.session.back().await.unwrap();
+        page.arrives("/order/form.html").await;
+        page.find("#orderLine-1-count").await;
+        assert_eq!(page.value("orderLine-0-count").await, "many");
+        page.fill("orderLine-0-count", "30").await;
+        page.press("Place order").await;
+        page.arrives("/order/order/1").await;
+
+        // The question whether a second order is wanted.
+        page.session.back().await.unwrap();
+        page.arrives("/order/form.html").await;
+        page.sees("#total", "1,460.00").await;
+        page.fill("orderLine-1-count", "1").await;
+        page.press("Place order").await;
+        page.sees("[role=alert]", "order 1").await;
+        page.fill("orderLine-1-count", "2").await;
+        page.session.reload().await.unwrap();
+        page.sees("#total", "1,460.00").await;
+        is_filled_in(page).await;
+        page.press("Place order").await;
+        page.arrives("/order/order/2").await;
+        assert_eq!(shop.orders().await, json!(2));
+    })
+    .await;
+}
+
+/// The server has not answered the script, so the button has loaded a whole page.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_filled_in_is_there_after_a_line_without_the_script() {
+    let shop = Shop::open().await;
+    tell_without_copies(Look::DESKTOP, async |page| {
+        fill_in(&shop, page).await;
+        page.run("window.fetch = async () => { throw new Error('no network'); }")
+            .await;
+        page.press("Add line").await;
+        page.find("#orderLine-2-count").await;
+        assert!(!page.is_the_same().await, "the script was answered");
+        page.session.reload().await.unwrap();
+        page.arrives("/order/form.html").await;
+        page.find("#orderLine-2-count").await;
+        page.sees("#total", "1,460.00").await;
+        is_filled_in(page).await;
+    })
+    .await;
+}
+
+/// Neither a copy of the page nor a stored answer asks again what was answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancellation_is_not_asked_again() {
+    let shop = Shop::open().await;
+    let story = async |page: &Page| {
+        let id = shop.place(&order("Main Street 1")).await;
+        let (path, button) = (format!("/order/order/{id}"), format!("Cancel order {id}"));
+        page.open(&shop.url(&path[1..])).await;
+        page.press("Cancel this order").await;
+        page.press(&button).await;
+        page.arrives(&path).await;
+        page.sees("main", "Cancelled").await;
+        page.session.back().await.unwrap();
+        page.arrives(&format!("{path}/cancel")).await;
+        page.sees("main", "is cancelled already").await;
+        assert!(!page.shows("main button").await);
+    };
+    tell(Look::DESKTOP, &story).await;
+    tell_without_copies(Look::DESKTOP, &story).await;
 }
 
 /// The server does not answer when the page asks it for the lines: a form that lacks them cannot be sent.

@@ -1,8 +1,10 @@
 //! The clerk's day: an order from the start page to its credit note.
 
+use serde_json::json;
+
 use crate::page::{Look, Page};
 use crate::picture::pages;
-use crate::shop::Shop;
+use crate::shop::{self, Shop};
 use crate::story::tell;
 
 /// The fields of a form with one line, in their order.
@@ -46,6 +48,37 @@ async fn an_order_goes_from_the_start_page_to_its_credit_note() {
         invoice(page).await;
         shipment(page).await;
         cancellation(&shop, page).await;
+    })
+    .await;
+}
+
+/// A total with more digits than a double holds, and counts that the server refuses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_totals_are_exact() {
+    let shop = Shop::open().await;
+    tell(Look::DESKTOP, async |page| {
+        let prices = "UPDATE items SET price_cents = CASE id WHEN 1 THEN 100000000 ELSE 1 END";
+        shop.execute("order", prices).await;
+        let mut large = shop::order("Main Street 1");
+        let mut lines = vec![json!({"item": 1, "count": 1_000_000}); 999];
+        lines.push(json!({"item": 2, "count": 1}));
+        large["orderLine"] = json!(lines);
+        let id = shop.place(&large).await;
+        shop.delivered(id).await;
+        page.open(&shop.url(&format!("order/order/{id}"))).await;
+        page.sees("#invoice", "999,000,000,000,000.01").await;
+
+        page.open(&shop.url("order/form.html")).await;
+        for (count, total) in [
+            ("1000000", "1,000,000,000,000.00"),
+            ("1000001", "0.00"),
+            (" +0000000002 ", "2,000,000.00"),
+            ("9999999", "0.00"),
+            ("-1", "0.00"),
+        ] {
+            fill_in_line(page, 0, "iPod,", count).await;
+            page.sees("#total", &format!("€{total}")).await;
+        }
     })
     .await;
 }

@@ -55,6 +55,7 @@ macro_rules! conforms {
                 an_order_of_two_events_is_parked
                 the_numbers_of_another_feed_are_parked
                 the_end_of_another_order_is_parked
+                a_time_with_more_digits_is_the_same
                 a_replay_does_not_double
                 a_replay_completes_what_is_missing
                 a_record_of_an_older_version_is_not_changed
@@ -169,6 +170,6 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 55);
+        assert_eq!(count, 56);
     }
 }

@@ -70,6 +70,20 @@ pub async fn days_are_paged_by_time<T: Subject<S>, S: Sql>(url: &str) {
     let first = ids::<T, S>(&app, "from=2026-01-02&before=99").await;
     let last = ids::<T, S>(&app, "from=2026-01-02&before=50").await;
     assert_eq!([first, last].concat(), (1..=52).collect::<Vec<_>>());
+    // There is no such record: the list does not begin again.
+    for before in ["0", "-1", "-9223372036854775808"] {
+        let query = format!("from=2026-01-02&before={before}");
+        assert_eq!(ids::<T, S>(&app, &query).await, [0; 0], "{before}");
+    }
+    for table in [T::LINES_TABLE, T::TABLE] {
+        S::run(
+            app.database(),
+            &format!("DELETE FROM {table} WHERE order_id = 4"),
+        )
+        .await;
+    }
+    let below = ids::<T, S>(&app, "from=2026-01-02&before=4").await;
+    assert_eq!(below, [1, 2, 3]);
 }
 
 pub async fn records_are_found_by_order_and_by_name<T: Subject<S>, S: Sql>(url: &str) {

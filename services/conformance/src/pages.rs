@@ -60,7 +60,9 @@ pub async fn what_a_client_has_is_not_repeated<T: Subject<S>, S: Sql>(url: &str)
                 .collect();
             let answer = app.request("GET", path, &headers).await;
             assert_eq!(answer.status, status, "{path} {headers:?}");
-            assert_eq!(answer.header("cache-control"), "private, no-cache");
+            // What has a strong tag must not be transformed either.
+            let caching = answer.header("cache-control");
+            assert!(caching.starts_with("private, no-cache"), "{caching}");
         }
         producer.cancelled(17, LINES).await;
         app.catch_up(&producer).await;
@@ -174,7 +176,9 @@ pub async fn no_cache_keeps_personal_data<T: Subject<S>, S: Sql>(url: &str) {
         for (accept, media_type) in cases {
             let answer = app.send("GET", path, accept).await;
             assert_eq!(answer.header("content-type"), media_type);
-            assert_eq!(answer.header("cache-control"), "private, no-cache");
+            // What has a strong tag must not be transformed either.
+            let caching = answer.header("cache-control");
+            assert!(caching.starts_with("private, no-cache"), "{caching}");
             assert_eq!(answer.header("vary"), "Accept");
         }
     }

@@ -140,6 +140,16 @@ pub async fn the_end_of_another_order_is_parked<T: Subject<S>, S: Sql>(url: &str
             one::<T, S>()
         );
         assert!(reason.starts_with(&about), "{reason}");
+        let other = match id {
+            "1" => "customer 2 placed at a time that it does not name",
+            "3" => "customer 1 placed at 2026-03-04 05:06:07.088 UTC",
+            "4" => "customer 1 placed at 2026-03-04 05:06:07.090 UTC",
+            _ => "customer 2 placed at ",
+        };
+        let here = "that is of an order which customer 1 placed at 2026-03-04 05:06:07.089 UTC";
+        for named in [other, here] {
+            assert!(reason.contains(named), "{reason}");
+        }
     }
     // The same, about the order that is here.
     for event in parked {
@@ -152,6 +162,41 @@ pub async fn the_end_of_another_order_is_parked<T: Subject<S>, S: Sql>(url: &str
     app.catch_up(&producer).await;
     let cancelled = (3, T::CANCELLED.to_owned());
     assert!(statuses::<T, S>(&app).await.contains(&cancelled));
+}
+
+/// A publisher writes microseconds into data, and milliseconds into the time of an event, or the other way round.
+pub async fn a_time_with_more_digits_is_the_same<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    let digits = [
+        ("089", "089123"),
+        ("089", "089999999"),
+        ("089123", "089123"),
+        ("089999", "089"),
+        ("089", "0889"),
+    ];
+    let ids = [1, 2, 3, 4, 5];
+    for (id, (event, data)) in ids.into_iter().zip(digits) {
+        let at = |fraction: &str| format!("2026-03-04T05:06:07.{fraction}Z");
+        let updated = format!("\"updated\": \"{PLACED}\"");
+        let placed = order(id, "placed", LINES);
+        let placed = placed.replace(&updated, &format!("\"updated\": \"{}\"", at(data)));
+        producer.tell("order.placed", id, &at(event), &placed).await;
+        // An order that was not cancelled was last changed when it was placed.
+        producer.tell("order.erased", id, PLACED, &placed).await;
+        let times = format!("\"placed\": \"{}\", \"updated\": \"{PLACED}\"", at(data));
+        let cancelled = order(id, "cancelled", LINES).replace(&updated, &times);
+        producer
+            .tell("order.cancelled", id, PLACED, &cancelled)
+            .await;
+    }
+    let app = following::<T, S>(url, &producer).await;
+    assert_eq!(app.status("parked").await, 0);
+    let cancelled: Vec<_> = ids
+        .map(|id| (id, T::CANCELLED.to_owned()))
+        .into_iter()
+        .rev()
+        .collect();
+    assert_eq!(statuses::<T, S>(&app).await, cancelled);
 }
 
 pub async fn a_replay_does_not_double<T: Subject<S>, S: Sql>(url: &str) {

@@ -39,9 +39,20 @@ impl fmt::Display for InvoiceNumber {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CreditNoteNumber(pub InvoiceNumber);
 
+impl CreditNoteNumber {
+    const PREFIX: &'static str = "CN-";
+
+    /// Reads a number as it is written on a credit note, in any case; `None` if the text is none.
+    pub fn read(text: &str) -> Option<Self> {
+        let (prefix, number) = text.split_at_checked(Self::PREFIX.len())?;
+        let is_one = prefix.eq_ignore_ascii_case(Self::PREFIX);
+        is_one.then(|| InvoiceNumber::read(number))?.map(Self)
+    }
+}
+
 impl fmt::Display for CreditNoteNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CN-{}", self.0)
+        write!(f, "{}{}", Self::PREFIX, self.0)
     }
 }
 
@@ -142,5 +153,47 @@ impl Invoice {
             None => Status::Issued,
             Some(_) => Status::Credited,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_read_as_it_is_written() {
+        let number = InvoiceNumber {
+            year: 2026,
+            serial: 17,
+        };
+        assert_eq!(InvoiceNumber::read("2026-000017"), Some(number));
+        for text in ["CN-2026-000017", "cn-2026-000017"] {
+            assert_eq!(CreditNoteNumber::read(text), Some(CreditNoteNumber(number)));
+        }
+        for none in [
+            "",
+            "CN-",
+            "CN2026-000017",
+            "2026-000017",
+            "CN-2026-17",
+            "CN-CN-2026-000017",
+            "Ü-2026-000017",
+        ] {
+            assert_eq!(CreditNoteNumber::read(none), None, "{none}");
+        }
+        for none in ["", "2026-17", "026-000017", "2026-000017 ", "2026"] {
+            assert_eq!(InvoiceNumber::read(none), None, "{none}");
+        }
+    }
+
+    /// As the databases store them, on each of which a stored time is compared with that of the event.
+    #[test]
+    fn times_have_milliseconds() {
+        let data = r#"{"id":7,"customer":{"customerId":1},"orderLine":[]}"#;
+        let order = || Order::read(data).expect("an order");
+        let exact: DateTime<Utc> = "2026-03-04T05:06:07.089999Z".parse().expect("an instant");
+        let stored: DateTime<Utc> = "2026-03-04T05:06:07.089Z".parse().expect("an instant");
+        assert_eq!(Cause::of(&order(), exact, "e").placed, stored);
+        assert_eq!(Invoice::issue(order(), 1, exact, "e").issued, stored);
     }
 }

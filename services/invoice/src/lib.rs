@@ -51,7 +51,7 @@ pub fn start(config: Config, shutdown: CancellationToken) -> Started {
     Box::pin(service::start::<InvoiceService>(config, shutdown))
 }
 
-/// All of `main`: runs the service, or carries out the command that the command line has.
+/// Runs the service, or the command on its command line.
 pub fn main() -> Running {
     Box::pin(service::main::<InvoiceService>())
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use feed_console::service::data::{self, Unfit, check_text};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -63,6 +63,9 @@ pub struct Sold {
     pub lines: Vec<Line>,
     #[serde(default = "euro")]
     pub currency: String,
+    /// The price of all lines, in cents.
+    #[serde(skip)]
+    pub cents: i64,
 }
 
 /// What a later event of an order needs: its number, and what tells it from an order that has the same number in another
@@ -249,10 +252,26 @@ impl Named {
         })
     }
 
-    /// Returns true if it can be the order that this customer placed at that time.
+    /// Returns true if it can be the order that this customer placed at that time. Each side may have truncated or rounded
+    /// the time to milliseconds.
     pub fn is_of(&self, customer: i64, placed: DateTime<Utc>) -> bool {
-        self.customer.is_none_or(|known| known == customer)
-            && self.placed.is_none_or(|known| known == placed)
+        let same = |known: DateTime<Utc>| (known - placed).abs() < TimeDelta::milliseconds(1);
+        self.customer.is_none_or(|known| known == customer) && self.placed.is_none_or(same)
+    }
+
+    /// The customer and the time, for messages.
+    pub fn placed_by(&self) -> String {
+        let customer = self
+            .customer
+            .map_or("a customer without a number".to_owned(), |known| {
+                format!("customer {known}")
+            });
+        let placed = self
+            .placed
+            .map_or("a time that it does not name".to_owned(), |known| {
+                known.to_string()
+            });
+        format!("{customer} placed at {placed}")
     }
 }
 
@@ -264,19 +283,14 @@ impl Sold {
     /// The data is no order, or a field of a line has a wrong value.
     pub fn read(data: &str) -> Result<Self, Unfit> {
         let mut sold: Self = data::read("order", data)?;
-        check_lines(&mut sold.lines)?;
+        sold.cents = check_lines(&mut sold.lines)?;
         check_currency(&sold.currency)?;
         Ok(sold)
     }
-
-    /// The price of all lines.
-    pub fn total(&self) -> Decimal {
-        total(&self.lines)
-    }
 }
 
-/// Checks the lines, and gives prices their two decimals. The total must fit into a column.
-fn check_lines(lines: &mut [Line]) -> Result<(), Unfit> {
+/// Checks the lines, and gives prices their two decimals. Returns the total in cents, which must fit into a column.
+fn check_lines(lines: &mut [Line]) -> Result<i64, Unfit> {
     let mut total = Some(Decimal::ZERO);
     for (n, line) in lines.iter_mut().enumerate() {
         let field = |name| format!("orderLine[{n}].{name}");
@@ -292,13 +306,9 @@ fn check_lines(lines: &mut [Line]) -> Result<(), Unfit> {
             .zip(sum)
             .and_then(|(total, sum)| total.checked_add(sum));
     }
-    match total.and_then(money::cents) {
-        Some(_) => Ok(()),
-        None => Err(Unfit::field(
-            "orderLine",
-            "the total is more than we can count",
-        )),
-    }
+    total
+        .and_then(money::cents)
+        .ok_or_else(|| Unfit::field("orderLine", "the total is more than we can count"))
 }
 
 fn check_currency(currency: &str) -> Result<(), Unfit> {

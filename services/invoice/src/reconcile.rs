@@ -54,7 +54,7 @@ impl<S: Store> Reconcile<S> for Expected {
                 let sold = Sold::read(&event.data).map_err(|unfit| unfit.to_string())?;
                 let placed = Placed {
                     event: event.into(),
-                    cents: money::cents(sold.total()).unwrap_or(i64::MAX),
+                    cents: sold.cents,
                     currency: three_letters(&sold.currency),
                     lines: fingerprint(&sold.lines),
                     recipient: Order::read(&event.data).ok().and_then(recipient_of),

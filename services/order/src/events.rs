@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::order::{CURRENCY, Order};
 use crate::representation::OrderDocument;
 
-/// The JSON Schema of the data of each event type, made of the type that is written. The data is the order as it was then.
+/// The JSON Schema of the data of each event type, derived from the type that is serialized. The data is the order as it was then.
 pub fn schemas() -> BTreeMap<String, Value> {
     // As it is written: an erased order has no addresses.
     let types = SchemaSettings::draft2020_12().for_serialize();

@@ -226,6 +226,7 @@ impl NewOrder {
             customer: self.customer,
             shipping_address: self.shipping_address,
             billing_address: self.billing_address,
+            number_of_lines: self.lines.len() as i64,
             lines: self.lines,
         }
     }
@@ -243,6 +244,8 @@ pub struct Order {
     pub shipping_address: Address,
     pub billing_address: Address,
     pub lines: Vec<OrderLine>,
+    /// The number of lines as it is stored for lists, which do not read the lines.
+    pub number_of_lines: i64,
     pub total: Decimal,
 }
 

@@ -229,6 +229,19 @@ impl<S: Store> Orders<S> {
                 )),
             }
         }
+        if order.status == Status::Placed && order.updated != order.placed {
+            wrong.push(format!(
+                "the order is placed at {}, and nothing has changed it at {}",
+                order.placed, order.updated
+            ));
+        }
+        if order.number_of_lines != order.lines.len() as i64 {
+            wrong.push(format!(
+                "lists have {} lines of the order, which has {}",
+                order.number_of_lines,
+                order.lines.len()
+            ));
+        }
         // As the order was at each event.
         let mut then = Order {
             status: Status::Placed,

@@ -64,8 +64,8 @@ impl<S: Store> Effect<S> for Shipping {
                     causes.insert(id, Cause::of(&order, event.time, &event.id));
                     placed.push((event, order));
                 }
-                // An event of another feed, or of one that began anew. It and the later events of its order must not
-                // change the shipment that is here.
+                // The feed was replaced or restarted. Park this event, so that it and later ones leave the shipment
+                // unchanged.
                 (
                     Fact::Placed(_),
                     Some(Cause {
@@ -80,9 +80,11 @@ impl<S: Store> Effect<S> for Shipping {
                     if !order.is_of(cause.customer, cause.placed) =>
                 {
                     return Err(EffectError::Park(format!(
-                        "this event is about another order {id} than the shipment that is here: that is of an order which \
-                         customer {} placed at {}",
-                        cause.customer, cause.placed
+                        "this event is about another order {id} than the shipment that is here: it is about an order which \
+                         {}, that is of an order which customer {} placed at {}",
+                        order.placed_by(),
+                        cause.customer,
+                        cause.placed
                     )));
                 }
                 // The event comes again, or an older version has not recorded the cause.

@@ -48,7 +48,7 @@ pub fn start(config: Config, shutdown: CancellationToken) -> Started {
     Box::pin(service::start::<ShippingService>(config, shutdown))
 }
 
-/// All of `main`: runs the service, or carries out the command that the command line has.
+/// Runs the service, or the command on its command line.
 pub fn main() -> Running {
     Box::pin(service::main::<ShippingService>())
 }

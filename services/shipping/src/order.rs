@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use feed_console::service::data::{self, Unfit, check_text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -209,10 +209,26 @@ impl Named {
         })
     }
 
-    /// Returns true if it can be the order that this customer placed at that time.
+    /// Returns true if it can be the order that this customer placed at that time. Each side may have truncated or rounded
+    /// the time to milliseconds.
     pub fn is_of(&self, customer: i64, placed: DateTime<Utc>) -> bool {
-        self.customer.is_none_or(|known| known == customer)
-            && self.placed.is_none_or(|known| known == placed)
+        let same = |known: DateTime<Utc>| (known - placed).abs() < TimeDelta::milliseconds(1);
+        self.customer.is_none_or(|known| known == customer) && self.placed.is_none_or(same)
+    }
+
+    /// The customer and the time, for messages.
+    pub fn placed_by(&self) -> String {
+        let customer = self
+            .customer
+            .map_or("a customer without a number".to_owned(), |known| {
+                format!("customer {known}")
+            });
+        let placed = self
+            .placed
+            .map_or("a time that it does not name".to_owned(), |known| {
+                known.to_string()
+            });
+        format!("{customer} placed at {placed}")
     }
 }
 

@@ -102,3 +102,19 @@ impl Shipment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the databases store them, on each of which a stored time is compared with that of the event.
+    #[test]
+    fn times_have_milliseconds() {
+        let data = r#"{"id":7,"customer":{"customerId":1},"orderLine":[]}"#;
+        let order = || Order::read(data).expect("an order");
+        let exact: DateTime<Utc> = "2026-03-04T05:06:07.089999Z".parse().expect("an instant");
+        let stored: DateTime<Utc> = "2026-03-04T05:06:07.089Z".parse().expect("an instant");
+        assert_eq!(Cause::of(&order(), exact, "e").placed, stored);
+        assert_eq!(Shipment::of(order(), exact, "e").placed, stored);
+    }
+}

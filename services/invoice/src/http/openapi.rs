@@ -32,8 +32,8 @@ fn list() -> Operation {
         "invoices",
         "The invoices, those for the newest orders first",
     );
-    let about = "Only that for the order with this number, or the one with this number of its own; or those with \
-                 each of these words in the customer's name, in any order and any case";
+    let about = "Only that for the order with this number, or the one with this number of its own or of its credit note; or \
+                 those with each of these words in the customer's name, in any order and any case";
     let list = list.parameter(list::describe_search(about));
     let list = FILTERS.iter().copied().fold(list, list::describe_filter);
     let order = "The number of an order: its invoice alone";

@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use sqlx::{QueryBuilder, Row as _};
 
 use super::{Db, MATCHES, MIGRATIONS, Row, arguments, instant, is_in, list, pattern, rows};
-use crate::invoice::{Cause, Invoice, InvoiceNumber};
+use crate::invoice::{Cause, CreditNoteNumber, Invoice, InvoiceNumber};
 use crate::money::{DECIMALS, cents};
 use crate::order::{Address, Customer, Item, Line, OrderId};
 use crate::store::{Selection, Store};
@@ -174,7 +174,12 @@ impl Store for Db {
             query.push("(issued_at, order_id) < (COALESCE((SELECT issued_at FROM invoice WHERE order_id = ");
             query.push_bind(before.0).push("), ");
             query.push_bind(instant(END_OF_TIME)).push("), ");
-            query.push_bind(before.0).push(")");
+            query.push_bind(before.0).push(") AND (order_id < ");
+            // Without such a row, only what was made before it would have been: a list never begins again.
+            query
+                .push_bind(before.0)
+                .push(" OR EXISTS (SELECT 1 FROM invoice WHERE order_id = ");
+            query.push_bind(before.0).push("))");
         } else {
             query.push("order_id < ").push_bind(before.0);
         }
@@ -234,20 +239,19 @@ fn select(query: &mut QueryBuilder<Db>, selection: &Selection) {
         query.push(" AND order_id = ").push_bind(order.0);
     }
     if let Some(search) = &selection.search {
-        match (search.number(), InvoiceNumber::read(search.text())) {
-            (Some(order), _) => {
-                query.push(" AND order_id = ").push_bind(order);
-            }
-            (None, Some(number)) => {
-                query.push(" AND year = ").push_bind(number.year);
-                query.push(" AND serial = ").push_bind(number.serial);
-            }
-            (None, None) => {
-                let text = Search::searched(NAME);
-                for word in search.words() {
-                    query.push(format_args!(" AND {text} {MATCHES} "));
-                    query.push_bind(pattern(word));
-                }
+        let text = search.text();
+        if let Some(order) = search.number() {
+            query.push(" AND order_id = ").push_bind(order);
+        } else if let Some(number) = InvoiceNumber::read(text) {
+            has_number(query, number);
+        } else if let Some(CreditNoteNumber(number)) = CreditNoteNumber::read(text) {
+            has_number(query, number);
+            query.push(" AND credited_at IS NOT NULL");
+        } else {
+            let text = Search::searched(NAME);
+            for word in search.words() {
+                query.push(format_args!(" AND {text} {MATCHES} "));
+                query.push_bind(pattern(word));
             }
         }
     }
@@ -260,6 +264,11 @@ fn select(query: &mut QueryBuilder<Db>, selection: &Selection) {
     if let Some(until) = selection.issued.until {
         query.push(" AND issued_at < ").push_bind(instant(until));
     }
+}
+
+fn has_number(query: &mut QueryBuilder<Db>, number: InvoiceNumber) {
+    query.push(" AND year = ").push_bind(number.year);
+    query.push(" AND serial = ").push_bind(number.serial);
 }
 
 /// Stores the lines of invoices.

@@ -61,9 +61,15 @@ async fn an_invoice_is_found_by_its_number<S: Testable>(url: &str) {
     for id in [17, 18] {
         producer.placed(id, &[(1, "iPod", "42.00")]).await;
     }
+    producer.cancelled(18, &[(1, "iPod", "42.00")]).await;
     let app = following::<S>(url, &producer).await;
     for (text, expected) in [
         ("2026-000002", &[18][..]),
+        ("CN-2026-000002", &[18]),
+        ("+cn-2026-000002+", &[18]),
+        // It is not credited.
+        ("CN-2026-000001", &[]),
+        ("CN-2026-2", &[]),
         ("18", &[18]),
         ("2026-2", &[]),
         ("2026-000003", &[]),

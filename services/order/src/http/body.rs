@@ -4,7 +4,7 @@ use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use feed_chassis::{FORM, is_of_type, read_body};
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use url::form_urlencoded;
 
 use super::problem::Problem;
@@ -17,9 +17,10 @@ pub(super) const MAX_BODY: usize = 1024 * 1024;
 pub(super) struct JsonBody(Bytes);
 
 impl JsonBody {
-    /// Parses it.
+    /// Parses it. All that is sent here is an object.
     pub(super) fn parse(&self) -> Result<Value, Problem> {
-        serde_json::from_slice(&self.0).map_err(Problem::Malformed)
+        let json: Value = serde_json::from_slice(&self.0).map_err(Problem::Malformed)?;
+        json.is_object().then_some(json).ok_or(Problem::NoObject)
     }
 
     pub(super) fn fingerprint(&self) -> i64 {
@@ -68,7 +69,8 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
 /// A few named values, from a form or from JSON. A value of an unexpected type counts as missing.
 #[derive(Debug)]
 pub(super) struct Fields {
-    pub(super) values: Map<String, Value>,
+    /// An object.
+    pub(super) values: Value,
     /// True if it was a form.
     pub(super) form: bool,
 }
@@ -108,18 +110,13 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if is_of_type(request.headers(), FORM) {
             let FormBody(body) = FormBody::from_request(request, state).await?;
-            let fields = form_urlencoded::parse(&body).into_owned();
             return Ok(Self {
-                values: fields.map(|(name, text)| (name, text.into())).collect(),
+                values: form_urlencoded::parse(&body).into_owned().collect(),
                 form: true,
             });
         }
-        let values = match JsonBody::from_request(request, state).await?.parse()? {
-            Value::Object(members) => members,
-            _ => Map::new(),
-        };
         Ok(Self {
-            values,
+            values: JsonBody::from_request(request, state).await?.parse()?,
             form: false,
         })
     }

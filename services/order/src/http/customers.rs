@@ -92,9 +92,13 @@ pub(super) async fn change<S: Store>(
     State(app): State<App<S>>,
     Number(id): Number,
     headers: HeaderMap,
-    fields: Fields,
+    fields: Result<Fields, Problem>,
 ) -> Result<Response, Problem> {
     let id = CustomerId(id);
+    let writer = app.orders.database().writer();
+    let now = S::customer(writer, id).await?;
+    let now = now.ok_or(Problem::NoSuchCustomer(id))?;
+    let fields = fields?;
     let draft = draft(&fields);
     let known = fields.version();
     let customer: Customer = match draft.clone().check() {
@@ -105,16 +109,8 @@ pub(super) async fn change<S: Store>(
             });
         }
     };
-    let writer = app.orders.database().writer();
-    let only = match is_conditional(&headers) || known.is_some() {
-        true => {
-            let now = S::customer(writer, id).await?;
-            let now = now.ok_or(Problem::NoSuchCustomer(id))?;
-            allow(&headers, &now)?;
-            Some(now)
-        }
-        false => None,
-    };
+    allow(&headers, &now)?;
+    let only = (is_conditional(&headers) || known.is_some()).then_some(now);
     let may_replace = may_replace(known.as_deref(), only.as_ref(), &customer)?;
     if !may_replace || !S::update_customer(writer, &customer, only.as_ref()).await? {
         let now = S::customer(writer, id).await?;

@@ -52,9 +52,9 @@ pub fn json(text: &[u8]) -> bool {
         return false;
     };
     let mut taken = order(representation::draft(&json), &catalog()).is_empty();
-    if let Value::Object(values) = json {
+    if json.is_object() {
         let fields = body::Fields {
-            values,
+            values: json,
             form: false,
         };
         if let Ok(item) = items::draft(&fields).check() {

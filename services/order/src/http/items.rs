@@ -84,9 +84,13 @@ pub(super) async fn change<S: Store>(
     State(app): State<App<S>>,
     Number(id): Number,
     headers: HeaderMap,
-    fields: Fields,
+    fields: Result<Fields, Problem>,
 ) -> Result<Response, Problem> {
     let id = ItemId(id);
+    let writer = app.orders.database().writer();
+    let now = S::item(writer, id).await?;
+    let now = now.ok_or(Problem::NoSuchItem(id))?;
+    let fields = fields?;
     let draft = draft(&fields);
     let known = fields.version();
     let item: Item = match draft.clone().check() {
@@ -97,16 +101,8 @@ pub(super) async fn change<S: Store>(
             });
         }
     };
-    let writer = app.orders.database().writer();
-    let only = match is_conditional(&headers) || known.is_some() {
-        true => {
-            let now = S::item(writer, id).await?;
-            let now = now.ok_or(Problem::NoSuchItem(id))?;
-            allow(&headers, &now)?;
-            Some(now)
-        }
-        false => None,
-    };
+    allow(&headers, &now)?;
+    let only = (is_conditional(&headers) || known.is_some()).then_some(now);
     let may_replace = may_replace(known.as_deref(), only.as_ref(), &item)?;
     if !may_replace || !S::update_item(writer, &item, only.as_ref()).await? {
         let now = S::item(writer, id).await?;

@@ -9,6 +9,7 @@ mod form;
 #[doc(hidden)]
 pub mod fuzz;
 mod items;
+mod mistyped;
 mod openapi;
 mod orders;
 mod pages;

@@ -13,9 +13,10 @@ use feed_core::http::{Json, negotiate};
 use super::app::App;
 use super::body::JsonBody;
 use super::context::{Traceparent, idempotency_key};
+use super::mistyped::for_programs;
 use super::problem::Problem;
 use crate::order::{CustomerId, Order, OrderId, Status};
-use crate::orders::{IdempotencyKey, Orders};
+use crate::orders::{IdempotencyKey, OrderError, Orders};
 use crate::representation::{self, OrderDocument, SummaryDocument};
 use crate::store::{Selection, Store};
 
@@ -55,10 +56,16 @@ pub(super) async fn place<S: Store>(
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, Problem> {
-    let draft = representation::draft(&body.parse()?);
+    let json = body.parse()?;
+    let draft = representation::draft(&json);
     let fingerprint = body.fingerprint();
     let key = idempotency_key(&headers)?.map(|key| IdempotencyKey { key, fingerprint });
-    let order = app.orders.place(draft, key, trace).await?;
+    let order = match app.orders.place(draft, key, trace).await {
+        Err(OrderError::Invalid(errors)) => {
+            return Err(Problem::Invalid(for_programs(&json, errors)));
+        }
+        placed => placed?,
+    };
     let base = app.pages.base();
     let location = [(header::LOCATION, base.join(&order.id.path()).to_string())];
     let document = Json(OrderDocument::new(&order, base));
@@ -105,7 +112,9 @@ pub(super) async fn confirm<S: Store>(
     Number(id): Number,
 ) -> Result<Response, Problem> {
     let order = find(&app.orders, OrderId(id)).await?;
-    Ok(app.pages.cancel(&order).into_response())
+    // After going back, a browser must not show the question again that has been answered.
+    let fresh = [(header::CACHE_CONTROL, "no-store")];
+    Ok((fresh, app.pages.cancel(&order)).into_response())
 }
 
 /// `POST /order/{id}/cancel`: cancels the order by a button, and leads back to its page.

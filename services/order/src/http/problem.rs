@@ -23,6 +23,8 @@ pub(super) enum Problem {
     BadRequest(String),
     /// The body is not JSON.
     Malformed(serde_json::Error),
+    /// The body is JSON, but no object.
+    NoObject,
     /// The body is of another media type, too large, or was cut off.
     Body(Wire),
     /// The order breaks rules.
@@ -34,7 +36,7 @@ pub(super) enum Problem {
     NoSuchCustomer(CustomerId),
     NoSuchItem(ItemId),
     Database(sqlx::Error),
-    /// A fault of ours, logged where it happened.
+    /// An internal error, logged where it happened.
     Internal,
 }
 
@@ -75,6 +77,12 @@ impl From<Problem> for Wire {
             Problem::Malformed(error) => {
                 Wire::bad_request(format!("the body is not JSON: {error}"))
             }
+            Problem::NoObject => Wire::new(
+                S::UNPROCESSABLE_ENTITY,
+                "no-object",
+                "The body is no object",
+                "the body is JSON, but no object: send `{…}` with the fields",
+            ),
             Problem::Body(problem) => problem,
             Problem::Invalid(errors) => {
                 let detail = "see `errors` for each field";

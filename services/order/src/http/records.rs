@@ -9,6 +9,7 @@ use maud::Markup;
 use serde::Serialize;
 
 use super::body::Fields;
+use super::mistyped::for_programs;
 use super::problem::Problem;
 use crate::rules::FieldError;
 
@@ -85,7 +86,7 @@ pub(super) fn refused(
     form: impl FnOnce(&[FieldError]) -> Markup,
 ) -> Result<Response, Problem> {
     if !fields.form {
-        return Err(Problem::Refused(errors));
+        return Err(Problem::Refused(for_programs(&fields.values, errors)));
     }
     Ok((StatusCode::UNPROCESSABLE_ENTITY, form(&errors)).into_response())
 }

@@ -126,7 +126,7 @@ fn known_customer(
     Ok(known)
 }
 
-/// Compares a choice with what a form has shown of it, so that nobody orders at a price that nobody has seen.
+/// Rejects a choice whose name or price differs from what the form showed.
 fn same_as_shown(shown: Option<&str>, now: &str) -> Result<(), String> {
     match shown {
         Some(shown) if shown != now => Err(format!(

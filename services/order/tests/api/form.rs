@@ -13,6 +13,8 @@ harness::on_both_databases! {
     a_form_places_one_order_however_often_it_is_sent
     rubbish_is_refused_without_an_internal_error
     any_of_many_customers_and_items_can_be_ordered
+    a_form_with_many_lines_and_many_items_is_not_their_product
+    a_form_has_as_many_lines_as_an_order_may_have
 }
 
 /// A text that a page must escape.
@@ -474,4 +476,91 @@ async fn any_of_many_customers_and_items_can_be_ordered<S: Testable>(url: &str) 
     let order = app.json("/order/1").await;
     assert_eq!(order["customer"]["customerId"], 1300);
     assert_eq!(order["orderLine"][0]["item"]["itemId"], 1400);
+}
+
+/// The fields of so many lines.
+fn many_lines(count: usize) -> String {
+    let line = |index| format!("&orderLine[{index}].item=7&orderLine[{index}].count=1");
+    (0..count).map(line).collect()
+}
+
+/// Each line has a list of its own only while these are small together.
+async fn a_form_with_many_lines_and_many_items_is_not_their_product<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let add = |from: i64, to: i64, name: &str| {
+        format!(
+            "INSERT INTO items (name, price_cents)
+             WITH RECURSIVE n (id) AS (SELECT {from} UNION ALL SELECT id + 1 FROM n WHERE id < {to})
+             SELECT {name} || id, 100 FROM n"
+        )
+    };
+    S::run(&app.database, &add(5, 990, "'Item '")).await;
+    for (lines, lists) in [(1, true), (400, false), (999, false)] {
+        let body = many_lines(lines);
+        for path in ["/line", "/"] {
+            let page = app.post_raw_form(path, &body).await.body;
+            assert!(
+                page.len() < 2 * 1024 * 1024,
+                "{lines} lines: {}",
+                page.len()
+            );
+            assert_eq!(page.contains("<select id=\"orderLine-0-item\""), lists);
+            assert_eq!(page.contains("All items are suggested."), !lists);
+            assert_eq!(page.matches("value=\"990 Item 990, 1.00 EUR\"").count(), {
+                // A line more, by its button.
+                if lists {
+                    lines + usize::from(path == "/line")
+                } else {
+                    1
+                }
+            });
+            let chosen = page
+                .matches("list=\"items\" value=\"7 Item 7, 1.00 EUR\"")
+                .count()
+                + page
+                    .matches("value=\"7 Item 7, 1.00 EUR\" selected")
+                    .count();
+            assert_eq!(
+                chosen,
+                if lists { 1 } else { lines },
+                "what was chosen is kept"
+            );
+        }
+    }
+    // Few items with names that take much room.
+    S::run(&app.database, "DELETE FROM items WHERE id > 20").await;
+    let long = "UPDATE items SET name = replace('xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx', 'x', '\"\"\"\"')";
+    S::run(&app.database, long).await;
+    let page = app.post_raw_form("/line", &many_lines(900)).await.body;
+    assert!(page.len() < 4 * 1024 * 1024, "{}", page.len());
+    // With as few as a small shop has, each line has its list.
+    S::run(&app.database, "UPDATE items SET name = 'Tea'").await;
+    S::run(&app.database, "DELETE FROM items WHERE id > 8").await;
+    let page = app.post_raw_form("/line", &many_lines(900)).await.body;
+    assert!(page.contains("<select id=\"orderLine-899-item\""));
+}
+
+async fn a_form_has_as_many_lines_as_an_order_may_have<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let lines = |page: &str| page.matches("role=\"group\" aria-label=\"Line ").count();
+    for (sent, path, shown) in [
+        (999, "/line", 1_000),
+        (1_000, "/line", 1_000),
+        // One more, so that the rules see that it is too many.
+        (1_001, "/", 1_001),
+        (1_002, "/", 1_001),
+        (1_500, "/", 1_001),
+    ] {
+        let answer = app.post_raw_form(path, &many_lines(sent)).await;
+        assert_eq!(lines(&answer.body), shown, "{sent} to {path}");
+        let too_many = answer.body.contains("An order has 1 to 1,000 lines.");
+        assert_eq!(too_many, path == "/", "{sent} to {path}");
+    }
+    let valid = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(&FILLED[..7])
+        .finish();
+    let lines = many_lines(1_000).replace("item=7", "item=1");
+    let placed = app.post_raw_form("/", &format!("{valid}{lines}")).await;
+    assert_eq!(placed.status, 303, "{}", placed.body);
+    assert_eq!(app.json("/order/1").await["numberOfLines"], 1_000);
 }

@@ -179,6 +179,17 @@ async fn days_are_paged_by_time_also_where_a_clock_went_back<S: Testable>(url: &
     assert_eq!(all, (1..=52).collect::<Vec<_>>());
     assert_eq!(last["_links"], json!({}));
     assert_eq!(ids(&app.json("/?to=2026-01-01&before=99").await), [53]);
+    // There is no such order: the list does not begin again.
+    for before in ["0", "-1", "-9223372036854775808"] {
+        let none = app
+            .json(&format!("/?from=2026-01-02&before={before}"))
+            .await;
+        assert_eq!(ids(&none), [0; 0], "{before}");
+    }
+    S::run(&app.database, "DELETE FROM order_line WHERE order_id = 4").await;
+    S::run(&app.database, "DELETE FROM orders WHERE id = 4").await;
+    let below = app.json("/?from=2026-01-02&before=4").await;
+    assert_eq!(ids(&below), [1, 2, 3]);
 }
 
 async fn a_number_finds_the_order_with_that_number_alone<S: Testable>(url: &str) {

@@ -9,6 +9,8 @@ harness::on_both_databases! {
     a_customer_is_added_and_changed_by_forms
     an_item_is_added_and_changed_by_forms
     programs_do_the_same_by_json
+    a_program_gets_the_type_that_a_field_has
+    what_does_not_exist_is_missing_whatever_is_sent
     an_error_is_shown_at_its_field_and_changes_nothing
     a_change_does_not_touch_orders
     lists_are_searched_and_paged
@@ -148,6 +150,88 @@ async fn programs_do_the_same_by_json<S: Testable>(url: &str) {
         assert_eq!(send("POST", "/items", rubbish).await.status, 422);
     }
     assert_eq!(app.json("/items").await["count"], 5);
+}
+
+async fn a_program_gets_the_type_that_a_field_has<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let text = "Send a text, in quotes.";
+    let price = "Enter a price from 0.00 to 1000000.00, with a point before the cents and without commas, such as \
+                 12.50.";
+    for (path, body, expected) in [
+        (
+            "/customers",
+            json!({"firstname": 1, "name": ["King"], "email": null}),
+            &[text, text, "Enter an e-mail address."][..],
+        ),
+        (
+            "/items",
+            json!({"name": true, "price": [1]}),
+            &[text, "Send a number, or a text with a number."],
+        ),
+        (
+            "/items",
+            json!({"name": "", "price": -1}),
+            &["Enter a name.", price],
+        ),
+        (
+            "/items",
+            json!({"name": "", "price": "x"}),
+            &["Enter a name.", price],
+        ),
+        ("/items", json!({}), &["Enter a name.", price]),
+    ] {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        let answer = app.send(request, &body.to_string()).await;
+        answer.assert_problem(422);
+        let problem = answer.json();
+        let errors = problem["errors"].as_array().expect("errors");
+        let messages: Vec<_> = errors
+            .iter()
+            .map(|error| error["message"].as_str())
+            .collect();
+        let expected: Vec<_> = expected.iter().copied().map(Some).collect();
+        assert_eq!(messages, expected, "{body}");
+    }
+    for path in ["/customers", "/items"] {
+        for body in ["null", "[]", "[{}]", "1"] {
+            let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+            let answer = app.send(request, body).await;
+            answer.assert_problem(422);
+            let problem = answer.json();
+            let detail = problem["detail"].as_str().unwrap_or_default();
+            assert!(detail.contains("no object"), "{path} {body}: {detail}");
+        }
+    }
+}
+
+async fn what_does_not_exist_is_missing_whatever_is_sent<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let customer = r#"{"firstname": "Ada", "name": "King", "email": "ada@example.com"}"#;
+    for path in ["/customers/999", "/items/999"] {
+        for (method, media_type, body) in [
+            ("PUT", "application/json", "{}"),
+            ("PUT", "application/json", "[]"),
+            ("PUT", "application/json", "{"),
+            ("PUT", "application/json", customer),
+            ("PUT", "application/json", r#"{"name": "Tea", "price": 1}"#),
+            ("PUT", "text/plain", "Tea"),
+            ("POST", "application/x-www-form-urlencoded", ""),
+            (
+                "POST",
+                "application/x-www-form-urlencoded",
+                "name=Tea&price=1&version=x",
+            ),
+        ] {
+            let request = Request::builder().method(method).uri(path);
+            let request = request.header(header::CONTENT_TYPE, media_type);
+            let answer = app.send(request, body).await;
+            assert_eq!(
+                answer.status, 404,
+                "{method} {path} {body}: {}",
+                answer.body
+            );
+        }
+    }
 }
 
 async fn an_error_is_shown_at_its_field_and_changes_nothing<S: Testable>(url: &str) {

@@ -9,8 +9,10 @@ use crate::app::{App, Testable, an_order, json_request};
 harness::on_both_databases! {
     prices_and_names_stay_as_sold
     a_draft_that_breaks_a_rule_is_not_stored
+    a_program_gets_the_type_that_a_field_has
     totals_are_exact
     a_second_cancel_is_no_second_event
+    a_cancellation_is_never_before_the_order
     a_missing_order_cannot_be_cancelled
     a_repeated_request_places_one_order
     an_order_whose_event_fails_is_not_stored
@@ -81,7 +83,12 @@ async fn a_draft_that_breaks_a_rule_is_not_stored<S: Testable>(url: &str) {
         answer.assert_problem(422);
         assert_eq!(fields(&answer), [field], "{value}");
     }
-    app.post_json(&json!([1])).await.assert_problem(422);
+    for body in [json!([1]), json!([]), json!(null), json!("order"), json!(1)] {
+        let answer = app.post_json(&body).await;
+        answer.assert_problem(422);
+        let detail = answer.json()["detail"].to_string();
+        assert!(detail.contains("no object"), "{body}: {detail}");
+    }
     for (body, status) in [("", 400), ("{", 400), ("{\"customer\": \u{1}}", 400)] {
         let answer = app.send(json_request(), body).await;
         answer.assert_problem(status);
@@ -97,6 +104,116 @@ async fn a_draft_that_breaks_a_rule_is_not_stored<S: Testable>(url: &str) {
 
     assert_eq!(app.stored().await, (0, 0, 0));
     assert_eq!(app.feed.publish().await.expect("a cursor").sequence, 0);
+}
+
+async fn a_program_gets_the_type_that_a_field_has<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let number = "Send a whole number of at most 18 digits, without quotes, point or exponent.";
+    let too_large: Value = serde_json::from_str("1180591620717411303424").expect("2^70");
+    for (field, pointer, value, message) in [
+        ("customer", "/customer", too_large.clone(), number),
+        ("customer", "/customer", json!("1"), number),
+        (
+            "customer",
+            "/customer",
+            json!(null),
+            "Send the number of a customer.",
+        ),
+        ("customer", "/customer", json!(3), "There is no customer 3."),
+        ("orderLine[1].item", "/orderLine/1/item", json!(1.0), number),
+        ("orderLine[1].item", "/orderLine/1/item", json!("1"), number),
+        ("orderLine[1].item", "/orderLine/1/item", json!([1]), number),
+        (
+            "orderLine[1].item",
+            "/orderLine/1/item",
+            json!(null),
+            "Send the number of an item.",
+        ),
+        (
+            "orderLine[0].count",
+            "/orderLine/0/count",
+            json!("2"),
+            number,
+        ),
+        (
+            "orderLine[0].count",
+            "/orderLine/0/count",
+            json!(true),
+            number,
+        ),
+        (
+            "orderLine[0].count",
+            "/orderLine/0/count",
+            too_large,
+            number,
+        ),
+        (
+            "orderLine[0].count",
+            "/orderLine/0/count",
+            json!(0),
+            "Enter a whole number from 1 to 1000000, without points or commas.",
+        ),
+        (
+            "orderLine",
+            "/orderLine",
+            json!({"0": 1}),
+            "Send a list of lines.",
+        ),
+        (
+            "orderLine",
+            "/orderLine",
+            json!("none"),
+            "Send a list of lines.",
+        ),
+        (
+            "orderLine",
+            "/orderLine",
+            json!([]),
+            "An order has 1 to 1,000 lines.",
+        ),
+        (
+            "orderLine[1].item",
+            "/orderLine/1",
+            json!([1, 2]),
+            "`orderLine[1]` must be an object.",
+        ),
+        (
+            "shippingAddress.street",
+            "/shippingAddress",
+            json!("Rue 1"),
+            "`shippingAddress` must be an object.",
+        ),
+        (
+            "shippingAddress.street",
+            "/shippingAddress",
+            json!(null),
+            "Enter a street.",
+        ),
+        (
+            "billingAddress.zip",
+            "/billingAddress/zip",
+            json!(69001),
+            "Send a text, in quotes.",
+        ),
+        (
+            "billingAddress.zip",
+            "/billingAddress/zip",
+            json!(""),
+            "Enter a ZIP code.",
+        ),
+    ] {
+        let mut order = an_order();
+        *order.pointer_mut(pointer).expect("a field") = value.clone();
+        let answer = app.post_json(&order).await;
+        answer.assert_problem(422);
+        let first = &answer.json()["errors"][0];
+        assert_eq!(
+            *first,
+            json!({"field": field, "message": message}),
+            "{value}"
+        );
+    }
+    assert_eq!(app.stored().await, (0, 0, 0));
 }
 
 async fn totals_are_exact<S: Testable>(url: &str) {
@@ -148,6 +265,20 @@ async fn a_second_cancel_is_no_second_event<S: Testable>(url: &str) {
     assert_eq!((button.status, button.header("location")), (303, "../1"));
     assert_eq!(app.json("/order/1").await, is);
     assert_eq!(app.stored().await, (1, 2, 2));
+}
+
+/// The order was placed by an instance whose clock is ahead.
+async fn a_cancellation_is_never_before_the_order<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    app.place().await;
+    let placed = "2999-01-02T03:04:05.678Z";
+    let ahead = format!("UPDATE orders SET placed = '{placed}', updated = '{placed}'");
+    S::run(&app.database, &ahead).await;
+    let cancelled = app.delete("/order/1").await.json();
+    assert_eq!(
+        (&cancelled["placed"], &cancelled["updated"]),
+        (&json!(placed), &json!(placed))
+    );
 }
 
 async fn a_missing_order_cannot_be_cancelled<S: Testable>(url: &str) {

@@ -58,6 +58,7 @@ fn dispatch() -> Operation {
     Operation::post("/{id}/dispatch", "dispatch", "Say that the goods have left")
         .about("A second time changes nothing.")
         .parameter(id())
+        .guarded()
         .answer(Answer::new(303, "They have left").header("Location", "The shipment"))
         .problem(400, NO_PARAMETERS)
         .problem(
@@ -65,7 +66,10 @@ fn dispatch() -> Operation {
             "A page of another site had a browser send this, or the credentials are for reading the feed",
         )
         .problem(404, "There is no shipment of such an order")
-        .problem(409, "The order was cancelled: its goods stay here")
+        .problem(
+            409,
+            "The order was cancelled, or the customer was erased with the address: the goods stay here",
+        )
 }
 
 fn id() -> Parameter {

@@ -19,3 +19,17 @@ pub(super) fn stopped(id: OrderId) -> Problem {
     let detail = format!("order {id} was cancelled: its goods stay here");
     Problem::new(StatusCode::CONFLICT, "shipment-stopped", title, detail)
 }
+
+/// The goods cannot leave: the customer was erased, and their address with them.
+pub(super) fn no_address(id: OrderId) -> Problem {
+    let title = "The shipment has no address";
+    let detail = format!(
+        "the customer of order {id} was erased, and no address is left: its goods stay here"
+    );
+    Problem::new(
+        StatusCode::CONFLICT,
+        "shipment-without-address",
+        title,
+        detail,
+    )
+}

@@ -9,11 +9,13 @@ use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
 use feed_core::Database;
 use feed_core::http::Problem;
-use feed_core::http::conditional::tagged;
+use feed_core::http::conditional::{
+    Validators, guard_strongly, is_conditional, tagged, tagged_strongly,
+};
 use tracing::info;
 
 use super::pages::Pages;
-use super::problem::{no_such_shipment, stopped};
+use super::problem::{no_address, no_such_shipment, stopped};
 use crate::order::OrderId;
 use crate::representation::ShipmentDocument;
 use crate::shipment::{Shipment, Status};
@@ -64,23 +66,46 @@ pub(super) async fn show<S: Store>(
         || app.pages.shipment(&shipment),
         || ShipmentDocument::new(&shipment),
     );
-    Ok(tagged(&headers, answer).await)
+    Ok(match wanted {
+        Wanted::Html => tagged(&headers, answer).await,
+        Wanted::Json => tagged_strongly(&headers, answer).await,
+    })
 }
 
 /// `POST /{id}/dispatch`: records that the goods have left, and leads back to the page. A second time changes nothing.
 pub(super) async fn dispatch<S: Store>(
     State(app): State<SharedApp<S>>,
     Number(id): Number,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = OrderId(id);
+    allow(&app, id, &headers).await?;
     if S::dispatch(app.database.writer(), id).await? {
         info!(order.id = %id, "dispatched order {id}");
-    } else if find(&app, id).await?.status() == Status::Stopped {
-        return Err(stopped(id));
+    } else {
+        match find(&app, id).await?.status() {
+            Status::Stopped => return Err(stopped(id)),
+            // It would have been dispatched otherwise.
+            Status::Pending => return Err(no_address(id)),
+            Status::Dispatched | Status::Recalled => {}
+        }
     }
     // Relative to this address, so that it works behind any prefix.
     let page = [(header::LOCATION, format!("../{id}"))];
     Ok((StatusCode::SEE_OTHER, page).into_response())
+}
+
+/// Refuses a dispatch whose preconditions fail.
+async fn allow<S: Store>(app: &App<S>, id: OrderId, headers: &HeaderMap) -> Result<(), Problem> {
+    if !is_conditional(headers) {
+        return Ok(());
+    }
+    let shipment = find(app, id).await?;
+    let document = serde_json::to_string(&ShipmentDocument::new(&shipment));
+    let document = document.map_err(|_| Problem::internal())?;
+    // The page has a weak tag, which no change can name.
+    let known = Validators::of("application/json", document.as_bytes());
+    guard_strongly(headers, &[&known.tag])
 }
 
 async fn find<S: Store>(app: &App<S>, id: OrderId) -> Result<Shipment, Problem> {

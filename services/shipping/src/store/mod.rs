@@ -56,8 +56,8 @@ pub trait Store: feed_core::Backend {
     /// Removes the personal data: the name and the address.
     fn erase(tx: &mut Transaction<'_, Self>, orders: &[OrderId]) -> impl Answer<()>;
 
-    /// Records that the goods of a pending shipment have left; false if there is none. It is one statement, so it waits
-    /// for a concurrent cancellation and then finds it.
+    /// Records that the goods of a pending shipment have left; false if there is none, or if its address is erased. It
+    /// is one statement, so it waits for a concurrent cancellation or erasure and then finds it.
     fn dispatch(pool: &Pool<Self>, id: OrderId) -> impl Answer<bool>;
 
     /// The shipment of an order.

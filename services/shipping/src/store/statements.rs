@@ -132,7 +132,8 @@ impl Store for Db {
         let done = sqlx::query(sql!(
             "UPDATE -- shipment::dispatch
              shipment SET dispatched_at = {NOW}
-             WHERE order_id = $1 AND dispatched_at IS NULL AND cancelled_at IS NULL"
+             WHERE order_id = $1 AND dispatched_at IS NULL AND cancelled_at IS NULL
+               AND NOT (shipping_street = '' AND shipping_zip = '' AND shipping_city = '')"
         ))
         .bind(id.0)
         .execute(pool)
@@ -166,7 +167,12 @@ impl Store for Db {
             query.push("(placed_at, order_id) < (COALESCE((SELECT placed_at FROM shipment WHERE order_id = ");
             query.push_bind(before.0).push("), ");
             query.push_bind(instant(END_OF_TIME)).push("), ");
-            query.push_bind(before.0).push(")");
+            query.push_bind(before.0).push(") AND (order_id < ");
+            // Without such a row, only what was made before it would have been: a list never begins again.
+            query
+                .push_bind(before.0)
+                .push(" OR EXISTS (SELECT 1 FROM shipment WHERE order_id = ");
+            query.push_bind(before.0).push("))");
         } else {
             query.push("order_id < ").push_bind(before.0);
         }

@@ -21,7 +21,7 @@ impl Pages {
     pub(in crate::http) fn list(&self, page: &Page<Invoice>) -> Markup {
         let body = html! {
             div.toolbar {
-                (page.search_form(&self.frame.base, "Order number, whole invoice number (2026-000001), or name", FILTERS))
+                (page.search_form(&self.frame.base, "Order number, whole invoice or credit note number (2026-000001, CN-2026-000001), or name", FILTERS))
             }
             @if page.items.is_empty() {
                 (page.nothing("invoices", &html! {

@@ -9,9 +9,9 @@ use crate::order::{Customer, CustomerId, Item, ItemId};
 use crate::rules::{DraftCustomer, DraftItem};
 
 /// What a search among the customers finds.
-const CUSTOMER: &str = "Only the customer with this number, and those with each of these words in name or e-mail address, in any order and any case";
+const CUSTOMER: &str = "Those with each of these words in name or e-mail address, in any order and any case; and the customer with this number";
 /// What a search among the items finds.
-const ITEM: &str = "Only the item with this number, and those with each of these words in the name, in any order and any case";
+const ITEM: &str = "Those with each of these words in the name, in any order and any case; and the item with this number";
 
 pub(super) fn customers() -> Description {
     let list = Operation::get("/customers", "customers", "The customers, newest first");

@@ -13,8 +13,14 @@ function amount(cents) {
     .format(`${text.slice(0, -2)}.${text.slice(-2)}`);
 }
 
-// With more items than a list has, their numbers are typed, and only the server knows the prices.
+// Where the lists of all lines would be too large, numbers are typed, and only the server knows the prices.
 const isTyped = () => document.getElementById("items") !== null;
+
+// The pieces of a line, as the server reads them; none if it refuses the number.
+function pieces(text) {
+  const digits = /^\+?0*(\d{1,18})$/.exec(text.trim())?.[1] ?? 0;
+  return BigInt(digits) <= BigInt(form.dataset.most) ? BigInt(digits) : 0n;
+}
 
 // Amounts are whole cents: a double cannot hold the total of a thousand lines of a million pieces.
 function sum() {
@@ -22,8 +28,7 @@ function sum() {
   let cents = 0n;
   for (const line of form.querySelectorAll(".line")) {
     const item = line.querySelector("select").selectedOptions[0]?.dataset.cents;
-    const count = line.querySelector("input").value.trim();
-    if (item && /^\d{1,7}$/.test(count)) cents += BigInt(item) * BigInt(count);
+    if (item) cents += BigInt(item) * pieces(line.querySelector("input").value);
   }
   total().value = amount(cents);
 }
@@ -38,11 +43,17 @@ function adapt() {
   sum();
 }
 
-// Keeps what is filled in with this page in the browser's history: after going back a browser fills in the
-// fields that the server has sent, and neither those of added lines nor always all others.
+// The address of the form. The form that is shown again after a button has that of the button, which shows
+// another page, or none, when it is loaded.
+const own = new URL("form.html", form.action);
+
+// Keeps what is filled in with this page in the browser's history, under the address of the form: after going back
+// a browser fills in the fields that the server has sent, and neither those of added lines nor always all others.
 function keep() {
+  const order = new URLSearchParams(new FormData(form)).toString();
+  own.hash = location.hash;
   try {
-    history.replaceState({ order: new URLSearchParams(new FormData(form)).toString() }, "");
+    history.replaceState({ order }, "", own);
   } catch {
     // There are browsers that take only so many in a minute.
   }
@@ -105,6 +116,8 @@ form.addEventListener("input", () => {
 addEventListener("pageshow", () => total() && sum());
 
 adapt();
+// Shown again by the server, with what was filled in.
+if (location.pathname !== own.pathname) keep();
 // A link to this page that is pressed on it may keep what this entry has, and asks for a blank form.
-if (performance.getEntriesByType("navigation")[0]?.type === "navigate") history.replaceState(null, "");
+else if (performance.getEntriesByType("navigation")[0]?.type === "navigate") history.replaceState(null, "");
 else if (history.state?.order) restore(history.state.order);

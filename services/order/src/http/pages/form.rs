@@ -15,6 +15,9 @@ use crate::store::MAX_CHOICES;
 /// The characters of a count, with room for counts that are too large, so that they get a message.
 const MAX_DIGITS: usize = 20;
 
+/// The most bytes of all lists of items in a form, of which each line has one. In a form with more, one list is shared.
+const MAX_LISTS: usize = 1024 * 1024;
+
 impl Pages {
     /// The form with the values of `fields`, and each message at its field.
     pub(in crate::http) fn form(
@@ -58,11 +61,12 @@ impl Pages {
         errors: &[FieldError],
         notice: &Markup,
     ) -> Markup {
-        let form = Form::new(errors, catalog);
+        let form = Form::new(errors, catalog, fields.lines.len());
         let body = html! {
             (notice)
             // The server checks the rules and reports all errors at once.
-            form #order method="post" action=(self.frame.base.path("")) novalidate {
+            form #order method="post" action=(self.frame.base.path("")) novalidate
+                data-most=(MAX_COUNT) {
                 // Enter presses the first button, which must not be one that removes a line.
                 button.enter tabindex="-1" aria-hidden="true" {}
                 // The key: the same form sent twice places one order.
@@ -106,9 +110,19 @@ fn section(field: &str) -> String {
 /// What the fields of the form share.
 struct Form<'a> {
     messages: Messages<'a>,
-    customers: Vec<Choice>,
-    items: Vec<Choice>,
+    customers: Choices,
+    items: Choices,
     catalog: &'a Catalog,
+}
+
+/// What can be chosen in some fields.
+struct Choices {
+    /// The name of the list that the fields share, if they do; also what the choices are.
+    name: &'static str,
+    all: Vec<Choice>,
+    /// True if the fields share one list, from which the browser completes what is typed. Each has a list of its own
+    /// otherwise.
+    are_suggested: bool,
 }
 
 /// A choice in a list. The browser sends its number and what it shows, so that a change of it in the meantime is noticed.
@@ -121,7 +135,7 @@ struct Choice {
 }
 
 impl<'a> Form<'a> {
-    fn new(errors: &'a [FieldError], catalog: &'a Catalog) -> Self {
+    fn new(errors: &'a [FieldError], catalog: &'a Catalog, lines: usize) -> Self {
         let customer = |customer: &Customer| Choice {
             id: customer.id.0,
             value: format!("{} {}", customer.id, customer.full_name()),
@@ -142,8 +156,8 @@ impl<'a> Form<'a> {
         };
         Self {
             messages: Messages::new(errors),
-            customers: catalog.customers.values().map(customer).collect(),
-            items: catalog.items.values().map(item).collect(),
+            customers: Choices::new("customers", catalog.customers.values().map(customer), 1),
+            items: Choices::new("items", catalog.items.values().map(item), lines),
             catalog,
         }
     }
@@ -151,8 +165,8 @@ impl<'a> Form<'a> {
     fn customer(&self, value: &str) -> Markup {
         html! {
             div.customer {
-                (suggestions("customers", &self.customers))
-                (self.choose("customer", "Customer", value, "customers", &self.customers))
+                (self.customers.suggestions())
+                (self.choose("customer", "Customer", value, &self.customers))
             }
         }
     }
@@ -186,12 +200,12 @@ impl<'a> Form<'a> {
                 aria-describedby=[self.messages.described("orderLine")] {
                 legend { "Lines" }
                 (self.messages.message("orderLine"))
-                (suggestions("items", &self.items))
+                (self.items.suggestions())
                 @for (index, line) in lines.iter().enumerate() {
                     @let name = format!("orderLine[{index}]");
                     div.line role="group" aria-label={ "Line " (index + 1) } {
                         div {
-                            (self.choose(&format!("{name}.item"), "Item", &line.item, "items", &self.items))
+                            (self.choose(&format!("{name}.item"), "Item", &line.item, &self.items))
                         }
                         div { (self.count(&format!("{name}.count"), &line.count)) }
                         button.plain name="remove" value=(index) formaction=(line_path)
@@ -236,35 +250,21 @@ impl<'a> Form<'a> {
         })
     }
 
-    fn choose(
-        &self,
-        name: &str,
-        label: &str,
-        value: &str,
-        all: &str,
-        choices: &[Choice],
-    ) -> Markup {
-        match are_suggested(choices) {
-            true => self.suggested(name, label, value, all, choices),
-            false => self.select(name, label, value, choices),
+    fn choose(&self, name: &str, label: &str, value: &str, choices: &Choices) -> Markup {
+        match choices.are_suggested {
+            true => self.suggested(name, label, value, choices),
+            false => self.select(name, label, value, &choices.all),
         }
     }
 
-    /// A field for a number, which the browser completes from what is typed of a [suggestion](suggestions).
-    fn suggested(
-        &self,
-        name: &str,
-        label: &str,
-        value: &str,
-        suggestions: &str,
-        choices: &[Choice],
-    ) -> Markup {
+    /// A field for a number, which the browser completes from what is typed of a [suggestion](Choices::suggestions).
+    fn suggested(&self, name: &str, label: &str, value: &str, choices: &Choices) -> Markup {
         let id = id(name);
         let (chosen, _) = choice(value);
-        let known = choices.iter().find(|choice| Some(choice.id) == chosen);
+        let known = choices.all.iter().find(|choice| Some(choice.id) == chosen);
         html! {
             label for=(id) { (label) ", by name or number" }
-            input id=(id) name=(name) required list=(suggestions)
+            input id=(id) name=(name) required list=(choices.name)
                 value=(known.map_or(value, |known| &known.value))
                 aria-invalid=[self.messages.invalid(name)]
                 aria-describedby=[self.messages.described(name)];
@@ -285,29 +285,56 @@ impl<'a> Form<'a> {
                 @if !known {
                     option value=(value) selected { (shown.as_deref().unwrap_or(value)) }
                 }
-                @for choice in choices {
-                    option value=(choice.value) selected[Some(choice.id) == chosen]
-                        data-cents=[choice.cents.as_deref()] { (choice.text) }
-                }
+                @for choice in choices { (choice.option(Some(choice.id) == chosen)) }
             }
             (self.messages.message(name))
         }
     }
 }
 
-/// Returns true if there may be more choices than a list has. Then any other one is chosen by its number.
-fn are_suggested(choices: &[Choice]) -> bool {
-    choices.len() >= MAX_CHOICES
+impl Choices {
+    /// The choices of so many `fields`.
+    fn new(name: &'static str, all: impl Iterator<Item = Choice>, fields: usize) -> Self {
+        let all: Vec<Choice> = all.collect();
+        let list: usize = all.iter().map(|choice| choice.option(false).0.len()).sum();
+        Self {
+            name,
+            are_suggested: !Self::are_all(&all) || list * fields > MAX_LISTS,
+            all,
+        }
+    }
+
+    /// Returns false if there may be more choices than a list has. Then any other one is chosen by its number.
+    fn are_all(choices: &[Choice]) -> bool {
+        choices.len() < MAX_CHOICES
+    }
+
+    /// The list that all fields share, if they do.
+    fn suggestions(&self) -> Markup {
+        html! {
+            @if self.are_suggested {
+                datalist id=(self.name) {
+                    @for choice in &self.all { option value=(choice.value) { (choice.text) } }
+                }
+                p {
+                    @if Self::are_all(&self.all) {
+                        "All " (self.name) " are suggested. Type a part of a name, or a number."
+                    } @else {
+                        "The first " (MAX_CHOICES) " " (self.name) " are suggested. Type the number of any other."
+                    }
+                }
+            }
+        }
+    }
 }
 
-/// The first choices, for all fields that name this list.
-fn suggestions(id: &str, choices: &[Choice]) -> Markup {
-    html! {
-        @if are_suggested(choices) {
-            datalist id=(id) {
-                @for choice in choices { option value=(choice.value) { (choice.text) } }
+impl Choice {
+    /// The choice in the list of one field.
+    fn option(&self, is_chosen: bool) -> Markup {
+        html! {
+            option value=(self.value) selected[is_chosen] data-cents=[self.cents.as_deref()] {
+                (self.text)
             }
-            p { "The first " (MAX_CHOICES) " " (id) " are suggested. Type the number of any other." }
         }
     }
 }

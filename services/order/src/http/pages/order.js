@@ -1,4 +1,4 @@
-// Adds a summary beside the links to invoice and shipment, if the other services have this origin. It asks
+// The page of an order, and the question whether to cancel it. Adds a summary beside the links to invoice and shipment, if the other services have this origin. It asks
 // for a minute, by conditional requests (the browser keeps the answer with its ETag). Where a service does
 // not answer, the link stays as it is.
 "use strict";
@@ -9,6 +9,9 @@ const LOOKS = { issued: "good", dispatched: "good", pending: "plain" };
 
 const element = (name, className, text) =>
   Object.assign(document.createElement(name), { className, textContent: text });
+
+// Reads a list. Totals stay texts: a double does not have all digits of a large one.
+const parse = (text) => JSON.parse(text.replace(/("total":\s*)(-?[\d.]+)/g, '$1"$2"'));
 
 // As `locale.js` shows amounts.
 const amount = ({ total, currency }) =>
@@ -21,7 +24,7 @@ async function look(section) {
     signal: AbortSignal.timeout(5000),
   });
   if (!answer.ok) throw new Error(`status ${answer.status}`);
-  const list = (await answer.json())[section.dataset.member];
+  const list = parse(await answer.text())[section.dataset.member];
   if (!Array.isArray(list)) throw new Error("no list of ours");
   return list[0];
 }
@@ -64,3 +67,5 @@ async function watch(section) {
 }
 
 document.querySelectorAll(".elsewhere").forEach(watch);
+// After going back, a copy that the browser has kept may offer what has been done since.
+addEventListener("pageshow", (event) => event.persisted && location.reload());

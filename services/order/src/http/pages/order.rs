@@ -84,7 +84,7 @@ impl Pages {
             }
         };
         let title = format!("Cancel order {}?", order.id);
-        self.frame.localized(&title, &body, &[])
+        self.frame.localized(&title, &body, &["order.js"])
     }
 
     /// The link to another service, with the address where the script finds more.

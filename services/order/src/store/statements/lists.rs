@@ -30,7 +30,12 @@ pub(super) async fn orders(
         query.push("(placed, id) < (COALESCE((SELECT placed FROM orders WHERE id = ");
         query.push_bind(before.0).push("), ");
         query.push_bind(instant(END_OF_TIME)).push("), ");
-        query.push_bind(before.0).push(")");
+        query.push_bind(before.0).push(") AND (id < ");
+        // Without such a row, only what was made before it would have been: a list never begins again.
+        query
+            .push_bind(before.0)
+            .push(" OR EXISTS (SELECT 1 FROM orders WHERE id = ");
+        query.push_bind(before.0).push("))");
     } else {
         query.push("id < ").push_bind(before.0);
     }

@@ -197,7 +197,7 @@ fn order(row: &Row, summary: Summary, lines: Vec<OrderLine>) -> sqlx::Result<Ord
         updated,
         customer,
         total,
-        number_of_lines: _,
+        number_of_lines,
     } = summary;
     Ok(Order {
         id,
@@ -216,6 +216,7 @@ fn order(row: &Row, summary: Summary, lines: Vec<OrderLine>) -> sqlx::Result<Ord
             city: row.try_get("billing_city")?,
         },
         lines,
+        number_of_lines,
         total,
     })
 }

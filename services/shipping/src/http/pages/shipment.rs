@@ -11,7 +11,7 @@ impl Pages {
     pub(in crate::http) fn shipment(&self, shipment: &Shipment) -> Markup {
         let (customer, address) = (&shipment.customer, &shipment.shipping_address);
         let body = html! {
-            (notice(shipment.status()))
+            (notice(shipment))
             div.columns {
                 section {
                     h2 { "Ship to" }
@@ -43,7 +43,7 @@ impl Pages {
             }
             h2 { "Lines" }
             (lines(&shipment.lines))
-            @if shipment.status() == Status::Pending {
+            @if shipment.status() == Status::Pending && !address.is_erased() {
                 form.actions method="post"
                     action=(self.frame.base.path(&format!("{}/dispatch", shipment.order))) {
                     button { "Mark as dispatched" }
@@ -56,9 +56,12 @@ impl Pages {
 }
 
 /// The warning that the goods must not leave, or must come back.
-fn notice(status: Status) -> Markup {
+fn notice(shipment: &Shipment) -> Markup {
     html! {
-        @match status {
+        @match shipment.status() {
+            Status::Pending if shipment.shipping_address.is_erased() => p.notice.bad role="note" {
+                strong { "Do not dispatch. " } "The customer was erased, and no address is left: the goods stay here."
+            }
             Status::Pending | Status::Dispatched => {}
             Status::Stopped => p.notice.bad role="note" {
                 strong { "Do not dispatch. " } "The order was cancelled: the goods stay here."
