@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::fleet::Fleet;
 use crate::history::FILES;
+use crate::operators;
 
 /// The input of the checker.
 #[derive(Debug, Clone)]
@@ -27,7 +28,12 @@ pub(crate) struct Evidence {
     pub(crate) webhook: Option<Value>,
     /// What the webhook got.
     pub(crate) sent: Vec<Value>,
+    /// What operators are told after the last fault.
+    pub(crate) told: Value,
 }
+
+/// The name of the file with what operators are told.
+const TOLD: &str = "operators";
 
 /// The consumers.
 const CONSUMERS: [&str; 2] = ["invoice", "shipping"];
@@ -53,6 +59,7 @@ impl Evidence {
             bills: beside("bills"),
             webhook: beside("webhook"),
             sent,
+            told: database(TOLD),
         }
     }
 
@@ -82,6 +89,9 @@ pub(crate) async fn write(fleet: &Fleet) {
         let file = fleet.directory.join(format!("{}.json", cluster.service));
         std::fs::write(file, tables.to_string()).unwrap();
     }
+    let told = operators::ask(fleet).await;
+    let file = fleet.directory.join(format!("{TOLD}.json"));
+    std::fs::write(file, told.to_string()).unwrap();
 }
 
 async fn order(cluster: &Cluster) -> Value {

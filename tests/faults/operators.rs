@@ -1,0 +1,136 @@
+//! What operators see after the last fault: the status and the metrics of each instance, what `reconcile` finds, and the
+//! panics in the logs; and what the checker finds in that.
+
+use harness::metrics::Metrics;
+use serde_json::{Value, json};
+
+use crate::evidence::Evidence;
+use crate::fleet::{Fleet, Group};
+use crate::rules::{Checked, holds, list, number, text};
+
+/// What a consumer tells of its lag and of failed events.
+const OF_A_CONSUMER: [&str; 4] = [
+    "subscription_lag_events",
+    "subscription_halted",
+    "subscription_parked_events",
+    "subscription_waiting_events",
+];
+
+/// Asks all instances of our programs and their commands.
+pub(crate) async fn ask(fleet: &Fleet) -> Value {
+    let mut found = json!({"reconciled": [], "panics": []});
+    for group in fleet.every().filter(|group| !group.is_foreign()) {
+        let cluster = &group.cluster;
+        let (name, path, metrics) = match cluster.service {
+            "order" | "feed" => ("publisher", "feed/status", &["feed_sequence"][..]),
+            name => (name, "status", &OF_A_CONSUMER[..]),
+        };
+        found[name] = ask_each(group, path, metrics).await;
+        for line in cluster.panics() {
+            push(&mut found["panics"], format!("{name}: {line}").into());
+        }
+        if cluster.program == [cluster.service] {
+            let output = cluster.output(&["reconcile", "--json"]).await;
+            let said = String::from_utf8_lossy(&output.stdout);
+            let report = serde_json::from_str(&said).unwrap_or(Value::Null);
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            push(
+                &mut found["reconciled"],
+                json!({"service": cluster.service, "code": output.status.code(),
+                       "report": report, "complaint": complaint}),
+            );
+        }
+    }
+    found
+}
+
+fn push(list: &mut Value, one: Value) {
+    if let Some(list) = list.as_array_mut() {
+        list.push(one);
+    }
+}
+
+async fn ask_each(group: &Group, path: &str, names: &[&str]) -> Value {
+    let mut all = Vec::new();
+    for instance in &group.running {
+        let status = instance.client.json(path).await;
+        let metrics = Metrics::scrape(&instance.client, "metrics").await;
+        let metrics = names.iter().map(|name| {
+            let value = metrics.as_ref().and_then(|all| all.value(name, &[]));
+            ((*name).to_owned(), json!(value))
+        });
+        let metrics: serde_json::Map<_, _> = metrics.collect();
+        all.push(json!({"instance": instance.name, "status": status, "metrics": metrics}));
+    }
+    all.into()
+}
+
+/// Every instance tells operators what the tables have: that everything is taken, and how much of it has failed.
+pub(crate) fn v11_operators_are_told(evidence: &Evidence) -> Checked {
+    let newest = number(&evidence.order["head"][0]["sequence"]);
+    let expected = |status: Value, metrics: Value| json!({"status": status, "metrics": metrics});
+    tells(
+        &evidence.told["publisher"],
+        &expected(
+            json!({"sequence": newest, "unnumbered_seconds": null, "quarantined": 0}),
+            json!({"feed_sequence": newest}),
+        ),
+    )?;
+    for (name, consumer) in evidence.followers() {
+        let first = |row: &&Value| !row["reason"].is_null();
+        let all = list(&consumer["parked"]);
+        let parked = all.iter().filter(first).count();
+        let waiting = all.len() - parked;
+        let skipped = list(&consumer["skipped"]).len();
+        let status = json!({
+            "sequence": newest, "head": newest, "lag": {"events": 0, "seconds": 0}, "parked": parked,
+            "waiting": waiting, "skipped": skipped, "halted": null, "paused": null, "decision": null,
+        });
+        let metrics = json!({
+            "subscription_lag_events": 0, "subscription_halted": 0,
+            "subscription_parked_events": parked, "subscription_waiting_events": waiting,
+        });
+        tells(&evidence.told[name], &expected(status, metrics))?;
+    }
+    Ok(())
+}
+
+/// Each instance says all of that.
+fn tells(instances: &Value, expected: &Value) -> Checked {
+    let instances = list(instances);
+    holds(!instances.is_empty(), || "no instance was asked".to_owned())?;
+    for instance in instances {
+        for part in ["status", "metrics"] {
+            for (name, value) in expected[part].as_object().into_iter().flatten() {
+                let told = &instance[part][name];
+                let same = match (told.as_f64(), value.as_f64()) {
+                    (Some(told), Some(value)) => (told - value).abs() < f64::EPSILON,
+                    _ => told == value,
+                };
+                holds(same, || {
+                    format!("{name} is {value}, not as told: {instance}")
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The stored orders, invoices and shipments are those of the feed.
+pub(crate) fn v5_nothing_differs(evidence: &Evidence) -> Checked {
+    for compared in list(&evidence.told["reconciled"]) {
+        holds(compared["code"] == 0, || {
+            format!("reconcile finds: {compared}")
+        })?;
+    }
+    Ok(())
+}
+
+/// No program of ours has panicked.
+pub(crate) fn v11_no_panic(evidence: &Evidence) -> Checked {
+    let panics = list(&evidence.told["panics"]);
+    holds(panics.is_empty(), || {
+        let panics: Vec<&str> = panics.iter().map(text).collect();
+        format!("there was a panic: {panics:?}")
+    })
+}
