@@ -307,6 +307,7 @@ async fn an_order_service_without_its_database_hides_no_event() {
     life.last(Duration::from_secs(1)).await;
     let client = life.fleet.group(Whose::Order).running[0].client.clone();
     let tag = client.get("feed", &[]).await.header("etag").to_owned();
+    life.fleet.history.fault("the database is away");
     let server = life.fleet.server.as_ref().unwrap();
     server.stop("immediate").await;
     until("it says so", async || {
