@@ -199,8 +199,13 @@ const FORGERIES: &[(&str, &str, Forge)] = &[
         let again: Vec<Value> = run.sent.iter().filter(taken).take(3).cloned().collect();
         run.sent.extend(again);
     }),
-    ("V5", "reconcile finds", |run| {
-        rows(&mut run.told["reconciled"]).push(json!({"service": "invoice", "code": 1}));
+    ("V5", "what reconcile finds", |run| {
+        let report = json!({"differences": [{"id": "order/1"}]});
+        let found = json!({"service": "invoice", "code": 1, "report": report});
+        rows(&mut run.told["reconciled"]).push(found);
+    }),
+    ("V5", "reconcile does not end with 0", |run| {
+        rows(&mut run.told["reconciled"]).push(json!({"service": "shipping", "code": 2}));
     }),
     ("V6", "is not at", |run| {
         consumer(run, "invoice")["partitions"][3]["sequence"] = 7.into();
