@@ -149,7 +149,7 @@ impl Reader {
                 .unwrap()
                 .join(&page)
                 .unwrap();
-            answer = self.ask("page", page.as_str(), &[ALONE], 0).await?;
+            answer = self.ask("forward", page.as_str(), &[ALONE], 0).await?;
         }
         let batch = link(&answer.body, "related")?;
         self.ask("batch", &batch, &[ALONE], 0).await?;
