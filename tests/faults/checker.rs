@@ -58,12 +58,12 @@ fn v8_no_304_hides_an_event(evidence: &Evidence) -> Checked {
     seen::v8_dates_never_go_back(evidence)
 }
 
-/// Soon after the last fault everything is applied and read, operators are told that, and no program has failed.
+/// Soon after the last fault everything is applied and read, operators see that, and no program has failed.
 fn v11_live(evidence: &Evidence) -> Checked {
     rules::v11_live(evidence)?;
     seen::v11_answers(evidence)?;
     seen::v11_all_is_read(evidence)?;
-    operators::v11_operators_are_told(evidence)?;
+    operators::v11_status_is_right(evidence)?;
     operators::v11_no_panic(evidence)
 }
 

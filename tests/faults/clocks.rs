@@ -74,7 +74,7 @@ fn library() -> Option<PathBuf> {
 
 /// What the clocks of order and of the consumers show, one after the other; the named service is
 /// killed then, so that what it leaves behind is an hour off for its successor. While the clock of order only advances, each
-/// second can be closed, and the head has dates. It has none for a clock that stands still, nor for one that has gone back.
+/// second can be closed, and the head has dates. It has none for a clock that does not move, nor for one that has gone back.
 const SHOWN: [(&str, &str, &[Whose], Dates); 7] = [
     (
         "2025-03-30 01:59:59",

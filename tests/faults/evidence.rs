@@ -28,12 +28,12 @@ pub(crate) struct Evidence {
     pub(crate) webhook: Option<Value>,
     /// What the webhook got.
     pub(crate) sent: Vec<Value>,
-    /// What operators are told after the last fault.
-    pub(crate) told: Value,
+    /// What operators see after the last fault.
+    pub(crate) shown: Value,
 }
 
-/// The name of the file with what operators are told.
-const TOLD: &str = "operators";
+/// The name of the file with what operators see.
+const SHOWN: &str = "operators";
 
 /// The consumers.
 const CONSUMERS: [&str; 2] = ["invoice", "shipping"];
@@ -59,7 +59,7 @@ impl Evidence {
             bills: beside("bills"),
             webhook: beside("webhook"),
             sent,
-            told: database(TOLD),
+            shown: database(SHOWN),
         }
     }
 
@@ -89,9 +89,9 @@ pub(crate) async fn write(fleet: &Fleet) {
         let file = fleet.directory.join(format!("{}.json", cluster.service));
         std::fs::write(file, tables.to_string()).unwrap();
     }
-    let told = operators::ask(fleet).await;
-    let file = fleet.directory.join(format!("{TOLD}.json"));
-    std::fs::write(file, told.to_string()).unwrap();
+    let shown = operators::ask(fleet).await;
+    let file = fleet.directory.join(format!("{SHOWN}.json"));
+    std::fs::write(file, shown.to_string()).unwrap();
 }
 
 async fn order(cluster: &Cluster) -> Value {

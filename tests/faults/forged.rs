@@ -202,10 +202,10 @@ const FORGERIES: &[(&str, &str, Forge)] = &[
     ("V5", "what reconcile finds", |run| {
         let report = json!({"differences": [{"id": "order/1"}]});
         let found = json!({"service": "invoice", "code": 1, "report": report});
-        rows(&mut run.told["reconciled"]).push(found);
+        rows(&mut run.shown["reconciled"]).push(found);
     }),
     ("V5", "reconcile does not end with 0", |run| {
-        rows(&mut run.told["reconciled"]).push(json!({"service": "shipping", "code": 2}));
+        rows(&mut run.shown["reconciled"]).push(json!({"service": "shipping", "code": 2}));
     }),
     ("V6", "is not at", |run| {
         consumer(run, "invoice")["partitions"][3]["sequence"] = 7.into();
@@ -322,35 +322,35 @@ const FORGERIES: &[(&str, &str, Forge)] = &[
     ("V11", "the reader batch has read", |run| {
         removed_all(&mut run.http, |answer| answer["reader"] == "batch");
     }),
-    ("V11", "the reader tag was never told", |run| {
+    ("V11", "the reader tag never got a 304", |run| {
         removed_all(&mut run.http, |answer| answer["status"] == 304);
     }),
     ("V11", "lag is", |run| {
-        told(run, "invoice")["status"]["lag"]["events"] = 1.into()
+        instance(run, "invoice")["status"]["lag"]["events"] = 1.into()
     }),
     ("V11", "head is", |run| {
-        told(run, "shipping")["status"]["head"] = 7.into()
+        instance(run, "shipping")["status"]["head"] = 7.into()
     }),
     ("V11", "skipped is", |run| {
-        told(run, "invoice")["status"]["skipped"] = NEVER.into();
+        instance(run, "invoice")["status"]["skipped"] = NEVER.into();
     }),
     ("V11", "parked is", |run| {
-        told(run, "webhook")["status"]["parked"] = NEVER.into();
+        instance(run, "webhook")["status"]["parked"] = NEVER.into();
     }),
     ("V11", "subscription_lag_events is", |run| {
-        told(run, "shipping")["metrics"]["subscription_lag_events"] = 1.into();
+        instance(run, "shipping")["metrics"]["subscription_lag_events"] = 1.into();
     }),
     ("V11", "subscription_parked_events is", |run| {
-        told(run, "invoice")["metrics"]["subscription_parked_events"] = Value::Null;
+        instance(run, "invoice")["metrics"]["subscription_parked_events"] = Value::Null;
     }),
     ("V11", "sequence is", |run| {
-        told(run, "publisher")["status"]["sequence"] = 7.into()
+        instance(run, "publisher")["status"]["sequence"] = 7.into()
     }),
     ("V11", "no instance was asked", |run| {
-        run.told["shipping"] = json!([]);
+        run.shown["shipping"] = json!([]);
     }),
     ("V11", "there was a panic", |run| {
-        rows(&mut run.told["panics"]).push("invoice: thread 'main' panicked at".into());
+        rows(&mut run.shown["panics"]).push("invoice: thread 'main' panicked at".into());
     }),
     ("V11", "is halted", |run| {
         consumer(run, "shipping")["subscription"][0]["halted"] = "lost".into();
@@ -401,9 +401,9 @@ fn removed_all(answers: &mut Vec<Value>, which: fn(&Value) -> bool) {
     answers.retain(|answer| !which(answer));
 }
 
-/// What an instance tells operators.
-fn told<'a>(run: &'a mut Evidence, name: &str) -> &'a mut Value {
-    &mut run.told[name][0]
+/// What an instance shows operators.
+fn instance<'a>(run: &'a mut Evidence, name: &str) -> &'a mut Value {
+    &mut run.shown[name][0]
 }
 
 /// A page that its server has called immutable.

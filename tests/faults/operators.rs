@@ -10,7 +10,7 @@ use crate::evidence::Evidence;
 use crate::fleet::{Fleet, Group};
 use crate::rules::{Checked, holds, list, number, same_list, text};
 
-/// What a consumer tells of its lag and of failed events.
+/// What a consumer reports about its lag and about failed events.
 const OF_A_CONSUMER: [&str; 4] = [
     "subscription_lag_events",
     "subscription_halted",
@@ -67,12 +67,12 @@ async fn ask_each(group: &Group, path: &str, names: &[&str]) -> Value {
     all.into()
 }
 
-/// Every instance tells operators what the tables have: that everything is taken, and how much of it has failed.
-pub(crate) fn v11_operators_are_told(evidence: &Evidence) -> Checked {
+/// Every instance shows operators what the tables have: that everything is taken, and how much of it has failed.
+pub(crate) fn v11_status_is_right(evidence: &Evidence) -> Checked {
     let newest = number(&evidence.order["head"][0]["sequence"]);
     let expected = |status: Value, metrics: Value| json!({"status": status, "metrics": metrics});
-    tells(
-        &evidence.told["publisher"],
+    shows(
+        &evidence.shown["publisher"],
         &expected(
             json!({"sequence": newest, "unnumbered_seconds": null, "quarantined": 0}),
             json!({"feed_sequence": newest}),
@@ -92,25 +92,25 @@ pub(crate) fn v11_operators_are_told(evidence: &Evidence) -> Checked {
             "subscription_lag_events": 0, "subscription_halted": 0,
             "subscription_parked_events": parked, "subscription_waiting_events": waiting,
         });
-        tells(&evidence.told[name], &expected(status, metrics))?;
+        shows(&evidence.shown[name], &expected(status, metrics))?;
     }
     Ok(())
 }
 
-/// Each instance says all of that.
-fn tells(instances: &Value, expected: &Value) -> Checked {
+/// Each instance shows all of that.
+fn shows(instances: &Value, expected: &Value) -> Checked {
     let instances = list(instances);
     holds(!instances.is_empty(), || "no instance was asked".to_owned())?;
     for instance in instances {
         for part in ["status", "metrics"] {
             for (name, value) in expected[part].as_object().into_iter().flatten() {
-                let told = &instance[part][name];
-                let same = match (told.as_f64(), value.as_f64()) {
-                    (Some(told), Some(value)) => (told - value).abs() < f64::EPSILON,
-                    _ => told == value,
+                let shown = &instance[part][name];
+                let same = match (shown.as_f64(), value.as_f64()) {
+                    (Some(shown), Some(value)) => (shown - value).abs() < f64::EPSILON,
+                    _ => shown == value,
                 };
                 holds(same, || {
-                    format!("{name} is {value}, not as told: {instance}")
+                    format!("{name} is {value}, not as shown: {instance}")
                 })?;
             }
         }
@@ -129,7 +129,7 @@ pub(crate) fn v5_nothing_differs(evidence: &Evidence) -> Checked {
     let odd: Vec<String> = subjects
         .filter(|subject| !orders.contains(subject))
         .collect();
-    for compared in list(&evidence.told["reconciled"]) {
+    for compared in list(&evidence.shown["reconciled"]) {
         let expected = match text(&compared["service"]) {
             "order" => odd.clone(),
             _ => Vec::new(),
@@ -147,7 +147,7 @@ pub(crate) fn v5_nothing_differs(evidence: &Evidence) -> Checked {
 
 /// No program of ours has panicked.
 pub(crate) fn v11_no_panic(evidence: &Evidence) -> Checked {
-    let panics = list(&evidence.told["panics"]);
+    let panics = list(&evidence.shown["panics"]);
     holds(panics.is_empty(), || {
         let panics: Vec<&str> = panics.iter().map(text).collect();
         format!("there was a panic: {panics:?}")

@@ -62,7 +62,8 @@ pub(crate) fn v3_immutable(evidence: &Evidence) -> Checked {
     Ok(())
 }
 
-/// Says nothing about a page that was immutable at this time: another instance may not know that yet, or cannot answer now.
+/// True for an answer that decides nothing about a page that was immutable at this time: another instance may not know that
+/// yet, or cannot answer now.
 fn is_excused(answer: &Value, at: u64) -> bool {
     answer["status"] == 503 || milliseconds(answer, "from") <= at + LATE + SLACK
 }
@@ -309,7 +310,7 @@ pub(crate) fn v11_all_is_read(evidence: &Evidence) -> Checked {
         })?;
         let nothing_newer = |answer: &Value| answer["status"] == 304 && answer["known"] == newest;
         holds(name != "tag" || answers().any(nothing_newer), || {
-            format!("the reader {name} was never told that nothing is newer than {newest}")
+            format!("the reader {name} never got a 304 for {newest}")
         })?;
     }
     Ok(())
