@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use harness::Backend;
 use harness::marks::Marks;
+use harness::{Backend, tables};
 
 use crate::checker::{assert_no_violations, violations};
 use crate::evidence::Evidence;
 use crate::forged;
 use crate::life::Life;
-use crate::plan::{Fault, Plan};
+use crate::plan::{Fault, Plan, Whose};
 use crate::reached;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,6 +45,15 @@ async fn a_short_random_run_without_rust_in_which_each_forgery_is_seen() {
         // It takes two hundred events, and a loaded machine may not have placed them yet.
         life.until("a reader has a page that is final", async |fleet| {
             fleet.history.final_pages() > 0
+        })
+        .await;
+        // Nor may it have sent all of them.
+        life.quiet(true);
+        life.until("the webhook has caught up", async |fleet| {
+            let newest = tables::number(fleet.url(Whose::Order), "SELECT sequence FROM feed_head");
+            let newest = newest.await;
+            let sender = fleet.sender.as_ref().unwrap();
+            sender.cluster.lowest().await == newest
         })
         .await;
         let left = life.end().await;
