@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::evidence::Evidence;
+use crate::operators;
 use crate::rules::{self, Checked};
 use crate::seen;
 use crate::sent;
@@ -18,10 +19,10 @@ const RULES: [(&str, Rule); 12] = [
     ("V5 exactly one effect", v5_exactly_one_effect),
     ("V6 cursors", rules::v6_cursors),
     ("V7 fencing", rules::v7_fencing),
-    ("V8 no 304 hides an event", seen::v8_no_304_hides_an_event),
+    ("V8 no 304 hides an event", v8_no_304_hides_an_event),
     ("V9 durable", seen::v9_durable),
     ("V10 independent", seen::v10_independent),
-    ("V11 live", rules::v11_live),
+    ("V11 live", v11_live),
     ("V12 bounded", rules::v12_bounded),
 ];
 
@@ -46,7 +47,24 @@ fn v4_in_order(evidence: &Evidence) -> Checked {
 /// One effect in a database, and hardly more than one at the webhook.
 fn v5_exactly_one_effect(evidence: &Evidence) -> Checked {
     rules::v5_exactly_one_effect(evidence)?;
-    sent::v5_no_more_than_needed(evidence)
+    sent::v5_no_more_than_needed(evidence)?;
+    operators::v5_nothing_differs(evidence)
+}
+
+/// A `304` says that nothing is newer, a tag and a date say what they mean.
+fn v8_no_304_hides_an_event(evidence: &Evidence) -> Checked {
+    seen::v8_no_304_hides_an_event(evidence)?;
+    seen::v8_a_tag_is_of_one_document(evidence)?;
+    seen::v8_dates_never_go_back(evidence)
+}
+
+/// Soon after the last fault everything is applied and read, operators see that, and no program has failed.
+fn v11_live(evidence: &Evidence) -> Checked {
+    rules::v11_live(evidence)?;
+    seen::v11_answers(evidence)?;
+    seen::v11_all_is_read(evidence)?;
+    operators::v11_status_is_right(evidence)?;
+    operators::v11_no_panic(evidence)
 }
 
 /// The sequence is 1, 2, 3 …, no answer leaves one out, and the event of a sequence is the same in every answer.

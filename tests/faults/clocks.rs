@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use harness::Backend;
+use harness::{Backend, tables};
 
 use crate::checker::assert_no_violations;
 use crate::fleet::Fleet;
@@ -73,20 +73,51 @@ fn library() -> Option<PathBuf> {
 }
 
 /// What the clocks of order and of the consumers show, one after the other; the named service is
-/// killed then, so that what it leaves behind is an hour off for its successor.
-const SHOWN: [(&str, &str, &[Whose]); 7] = [
-    ("-1h", "+0", &[]),
-    ("+0", "-1h", &[Whose::Invoice, Whose::Shipping]),
-    ("+1h", "+1h", &[Whose::Order, Whose::Invoice]),
-    ("@2038-01-19 03:14:05", "+0", &[]),
+/// killed then, so that what it leaves behind is an hour off for its successor. While the clock of order only advances, each
+/// second can be closed, and the head has dates. It has none for a clock that does not move, nor for one that has gone back.
+const SHOWN: [(&str, &str, &[Whose], Dates); 7] = [
     (
-        "2026-03-29 01:59:59",
+        "2025-03-30 01:59:59",
         "-1h",
         &[Whose::Order, Whose::Shipping],
+        Dates::None,
     ),
-    ("+1h", "+1h", &[]),
-    ("+0", "+0", &[Whose::Order, Whose::Invoice, Whose::Shipping]),
+    ("-1h", "+0", &[], Dates::Some),
+    ("+0", "-1h", &[Whose::Invoice, Whose::Shipping], Dates::Some),
+    ("+1h", "+1h", &[Whose::Order, Whose::Invoice], Dates::Ahead),
+    ("@2038-01-19 03:14:05", "+0", &[], Dates::Ahead),
+    ("+1h", "+1h", &[], Dates::None),
+    (
+        "+0",
+        "+0",
+        &[Whose::Order, Whose::Invoice, Whose::Shipping],
+        Dates::None,
+    ),
 ];
+
+/// Whether the head has dates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dates {
+    Some,
+    /// They are later than now: only a service whose own clock shows them, too, relies on one.
+    Ahead,
+    None,
+}
+
+/// The feed was made when the clock was right: as if it had been made before what the clocks show.
+async fn made_long_ago(fleet: &Fleet) {
+    let before = "UPDATE feed_head SET updated = '2024-01-01T00:00:00.000Z'";
+    tables::run(fleet.url(Whose::Order), before).await;
+}
+
+/// Lets orders come while the clock shows this, and then, if one can, waits until the reader by date has relied on a date. The
+/// orders of the next phase must not be hidden by it.
+async fn phase(life: &mut Life, is_dated: bool) {
+    life.last(Duration::from_secs(4)).await;
+    if is_dated {
+        life.until_dated().await;
+    }
+}
 
 /// With pauses in which a second can be closed.
 fn plan(backend: Backend, instances: [usize; 3]) -> Plan {
@@ -112,9 +143,11 @@ async fn clocks_of_services_on_sqlite_may_be_wrong() {
             .settings
             .extend(consumers.environment(false));
     }
+    made_long_ago(&fleet).await;
+    order.set(SHOWN[0].0);
     fleet.settle().await;
     let mut life = Life::of(fleet, &plan);
-    for (at_order, at_consumers, killed) in SHOWN {
+    for (at_order, at_consumers, killed, dates) in SHOWN {
         life.fleet
             .history
             .fault(&format!("{at_order}, {at_consumers}"));
@@ -123,7 +156,7 @@ async fn clocks_of_services_on_sqlite_may_be_wrong() {
         for whose in killed {
             life.fleet.group(*whose).kill(0);
         }
-        life.last(Duration::from_secs(4)).await;
+        phase(&mut life, dates != Dates::None).await;
     }
     assert_no_violations(&life.end().await);
 }
@@ -135,15 +168,17 @@ async fn the_clock_of_the_database_server_may_be_wrong() {
     let Some(clock) = Clock::new() else { return };
     let plan = plan(Backend::Postgres, [2, 2, 1]);
     let mut fleet = Fleet::prepare_with(&plan, "clocks-postgres", &clock.environment(false)).await;
+    made_long_ago(&fleet).await;
+    clock.set(SHOWN[0].0);
     fleet.settle().await;
     let mut life = Life::of(fleet, &plan);
-    for (shown, _, killed) in SHOWN {
+    for (shown, _, killed, dates) in SHOWN {
         life.fleet.history.fault(shown);
         clock.set(shown);
         for whose in killed {
             life.fleet.group(*whose).kill(0);
         }
-        life.last(Duration::from_secs(4)).await;
+        phase(&mut life, dates == Dates::Some).await;
     }
     assert_no_violations(&life.end().await);
 }
@@ -171,6 +206,7 @@ async fn clocks_may_run_at_different_speeds() {
     let mut life = Life::of(fleet, &plan);
     for whose in [Whose::Order, Whose::Invoice, Whose::Shipping] {
         life.last(Duration::from_secs(6)).await;
+        life.until_dated().await;
         life.fleet.group(whose).kill(0);
     }
     life.last(Duration::from_secs(6)).await;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::fleet::Fleet;
 use crate::history::FILES;
+use crate::operators;
 
 /// The input of the checker.
 #[derive(Debug, Clone)]
@@ -27,7 +28,12 @@ pub(crate) struct Evidence {
     pub(crate) webhook: Option<Value>,
     /// What the webhook got.
     pub(crate) sent: Vec<Value>,
+    /// What operators see after the last fault.
+    pub(crate) shown: Value,
 }
+
+/// The name of the file with what operators see.
+const SHOWN: &str = "operators";
 
 /// The consumers.
 const CONSUMERS: [&str; 2] = ["invoice", "shipping"];
@@ -53,6 +59,7 @@ impl Evidence {
             bills: beside("bills"),
             webhook: beside("webhook"),
             sent,
+            shown: database(SHOWN),
         }
     }
 
@@ -82,6 +89,9 @@ pub(crate) async fn write(fleet: &Fleet) {
         let file = fleet.directory.join(format!("{}.json", cluster.service));
         std::fs::write(file, tables.to_string()).unwrap();
     }
+    let shown = operators::ask(fleet).await;
+    let file = fleet.directory.join(format!("{SHOWN}.json"));
+    std::fs::write(file, shown.to_string()).unwrap();
 }
 
 async fn order(cluster: &Cluster) -> Value {

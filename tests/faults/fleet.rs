@@ -20,6 +20,9 @@ use serde_json::json;
 /// One of so many answers to commits is lost.
 const LOSSES: u32 = 10;
 
+/// How long an instance may take to say that it is ready.
+const READY: Duration = Duration::from_secs(1);
+
 /// The numbers of the first orders of bursts, which no client uses.
 const BURSTS: i64 = 5_000_000;
 
@@ -241,6 +244,13 @@ impl Fleet {
         }
     }
 
+    /// All of them, the publisher's last.
+    pub(crate) fn every(&self) -> impl Iterator<Item = &Group> {
+        let beside = self.bills.iter().chain(&self.sender);
+        let publishers = self.groups[..1].iter().chain(&self.serving);
+        self.groups[1..].iter().chain(beside).chain(publishers)
+    }
+
     fn all(&mut self) -> impl Iterator<Item = &mut Group> {
         let beside = self.serving.iter_mut().chain(&mut self.bills);
         self.groups.iter_mut().chain(beside).chain(&mut self.sender)
@@ -314,6 +324,7 @@ impl Fleet {
             let lost = format!("{} answers to commits were lost", wire.losses());
             self.history.fault(&lost);
         }
+        let history = self.history.clone();
         patiently("everything runs", async || {
             self.supervise();
             if !self.backends.is_empty() || self.pooler_frozen.is_some() {
@@ -321,7 +332,7 @@ impl Fleet {
             }
             for group in self.all() {
                 // An instance that was frozen when others were stopped may be one too many.
-                group.scale(group.wanted).await;
+                group.scale(group.wanted, &history).await;
                 if !group.answers().await {
                     return None;
                 }
@@ -349,14 +360,16 @@ impl Fleet {
             }
             Fault::Stop(whose, which) => {
                 self.thaw_for(whose);
+                let history = self.history.clone();
                 for group in self.all_of(whose) {
-                    group.stop(which).await;
+                    group.stop(which, &history).await;
                 }
             }
             Fault::Scale(whose, wanted) => {
                 self.thaw_for(whose);
+                let history = self.history.clone();
                 for group in self.all_of(whose) {
-                    group.scale(wanted).await;
+                    group.scale(wanted, &history).await;
                 }
             }
             Fault::Cut(whose) => {
@@ -465,7 +478,8 @@ impl Group {
         }
     }
 
-    fn is_foreign(&self) -> bool {
+    /// True for no program of ours.
+    pub(crate) fn is_foreign(&self) -> bool {
         Path::new(&self.cluster.program[0]).is_absolute()
     }
 
@@ -547,20 +561,29 @@ impl Group {
         }
     }
 
-    async fn stop(&mut self, which: usize) {
+    async fn stop(&mut self, which: usize, history: &History) {
         if !self.running.is_empty() {
             let which = which % self.running.len();
             let mut instance = self.running.remove(which);
             // A new one may not handle the signal yet, or not reach its database.
+            let ready = instance.client.try_send("GET", "health/ready", &[], "");
+            let ready = tokio::time::timeout(READY, ready).await.ok().flatten();
+            let ready = ready.is_some_and(|answer| answer.status == 200);
+            let from = history.now();
             let code = instance.process.stop("TERM").await;
             assert!(matches!(code, Some(0 | 1) | None), "ended with {code:?}");
+            if !self.is_foreign() {
+                history.tell(json!({
+                    "stopped": self.cluster.service, "from": from, "code": code, "ready": ready,
+                }));
+            }
         }
     }
 
-    pub(crate) async fn scale(&mut self, wanted: usize) {
+    pub(crate) async fn scale(&mut self, wanted: usize, history: &History) {
         self.wanted = wanted;
         while self.running.len() > wanted {
-            self.stop(0).await;
+            self.stop(0, history).await;
         }
     }
 }

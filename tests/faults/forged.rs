@@ -101,9 +101,19 @@ const FORGERIES: &[(&str, &str, Forge)] = &[
             .push(json!({"data": [[7, "urn:uuid:another", "hash"]]}));
     }),
     ("V3", "the bytes of", |run| {
-        let page = run.http.iter().find(|answer| !answer["final"].is_null());
-        let path = page.unwrap()["path"].clone();
+        let path = final_page(run)["path"].clone();
         run.http.push(json!({"path": path, "final": "another"}));
+    }),
+    ("V3", "was immutable, and then", |run| {
+        let path = final_page(run)["path"].clone();
+        let gone = json!({"path": path, "from": 10_000_000, "status": 404, "final": null});
+        run.http.push(gone);
+    }),
+    ("V3", "was immutable, and then", |run| {
+        let mut changed = final_page(run).clone();
+        changed["from"] = 10_000_000.into();
+        changed["final"] = Value::Null;
+        run.http.push(changed);
     }),
     ("V4", "published before it was placed", |run| {
         run.order["events"][0]["type"] = "order.cancelled".into();
@@ -177,6 +187,26 @@ const FORGERIES: &[(&str, &str, Forge)] = &[
             run.sent.extend(all.iter().cloned());
         }
     }),
+    ("V5", "the webhook got acknowledged events again", |run| {
+        let taken = |sent: &&Value| sent["answered"] == 204 || sent["answered"] == 200;
+        let again: Vec<Value> = run.sent.iter().filter(taken).cloned().collect();
+        run.sent.extend(again);
+    }),
+    ("V5", "the webhook got acknowledged events again", |run| {
+        // Some, at a time without a fault.
+        run.history.retain(|line| line["type"] != "fault");
+        let taken = |sent: &&Value| sent["answered"] == 204 || sent["answered"] == 200;
+        let again: Vec<Value> = run.sent.iter().filter(taken).take(3).cloned().collect();
+        run.sent.extend(again);
+    }),
+    ("V5", "what reconcile finds", |run| {
+        let report = json!({"differences": [{"id": "order/1"}]});
+        let found = json!({"service": "invoice", "code": 1, "report": report});
+        rows(&mut run.shown["reconciled"]).push(found);
+    }),
+    ("V5", "reconcile does not end with 0", |run| {
+        rows(&mut run.shown["reconciled"]).push(json!({"service": "shipping", "code": 2}));
+    }),
     ("V6", "is not at", |run| {
         consumer(run, "invoice")["partitions"][3]["sequence"] = 7.into();
     }),
@@ -204,6 +234,22 @@ const FORGERIES: &[(&str, &str, Forge)] = &[
     ("V8", "a date in the future", |run| {
         let answer = answer_with(run, "events", 1);
         answer["modified"] = "Fri, 01 Jan 2100 00:00:00 GMT".into();
+    }),
+    ("V8", "one tag of two documents", |run| {
+        let answers = run.http.iter();
+        let mut whole = answers.filter(|answer| answer["status"] == 200 && answer["etag"] != "");
+        let mut other = whole.next().unwrap().clone();
+        other["body"] = "another".into();
+        run.http.push(other);
+    }),
+    ("V8", "has the date", |run| {
+        run.order["events"][6]["updated"] = "2100-01-01T00:00:00.000Z".into();
+    }),
+    ("V8", "a date that went back", |run| {
+        for (at, modified) in [(0, "Fri, 01 Jan 2021"), (9_000_000, "Wed, 01 Jan 2020")] {
+            run.http.push(json!({
+                "path": "feed", "from": at, "at": at, "modified": format!("{modified} 00:00:00 GMT")}));
+        }
     }),
     ("V9", "and now there is", |run| {
         run.order["events"][6]["id"] = "another".into();
@@ -234,6 +280,77 @@ const FORGERIES: &[(&str, &str, Forge)] = &[
     }),
     ("V11", "it has ended by itself", |run| {
         run.history.push(json!({"gone": "order", "said": "so"}));
+    }),
+    ("V11", "it has not stopped in order", |run| {
+        run.history.push(stopped(json!(1), 9_000_100));
+    }),
+    ("V11", "it has not stopped in order", |run| {
+        run.history.push(stopped(Value::Null, 9_000_100));
+    }),
+    ("V11", "it has not stopped in order", |run| {
+        run.history.push(stopped(json!(0), 9_020_000));
+    }),
+    ("V11", "a reader was refused", |run| {
+        run.http
+            .push(json!({"status": 500, "from": 0, "at": 10_000_000}));
+    }),
+    ("V11", "a reader was refused", |run| {
+        run.http
+            .push(json!({"status": 410, "from": 0, "at": 10_000_000}));
+    }),
+    ("V11", "a reader was refused", |run| {
+        run.history.retain(|line| line["type"] != "fault");
+        run.http
+            .push(json!({"status": 503, "from": 5_000, "at": 5_100}));
+    }),
+    ("V11", "a reader was refused", |run| {
+        run.http
+            .push(json!({"status": 503, "from": 10_000_000, "at": 10_000_000}));
+    }),
+    ("V11", "nobody has read", |run| {
+        run.history.retain(|line| line["type"] != "reader");
+    }),
+    ("V11", "the reader tag has read None", |run| {
+        run.http.clear()
+    }),
+    ("V11", "the reader date has read", |run| {
+        removed_all(&mut run.http, |answer| answer["reader"] == "date");
+    }),
+    ("V11", "the reader forward has read", |run| {
+        removed_all(&mut run.http, |answer| answer["reader"] == "forward");
+    }),
+    ("V11", "the reader batch has read", |run| {
+        removed_all(&mut run.http, |answer| answer["reader"] == "batch");
+    }),
+    ("V11", "the reader tag never got a 304", |run| {
+        removed_all(&mut run.http, |answer| answer["status"] == 304);
+    }),
+    ("V11", "lag is", |run| {
+        instance(run, "invoice")["status"]["lag"]["events"] = 1.into()
+    }),
+    ("V11", "head is", |run| {
+        instance(run, "shipping")["status"]["head"] = 7.into()
+    }),
+    ("V11", "skipped is", |run| {
+        instance(run, "invoice")["status"]["skipped"] = NEVER.into();
+    }),
+    ("V11", "parked is", |run| {
+        instance(run, "webhook")["status"]["parked"] = NEVER.into();
+    }),
+    ("V11", "subscription_lag_events is", |run| {
+        instance(run, "shipping")["metrics"]["subscription_lag_events"] = 1.into();
+    }),
+    ("V11", "subscription_parked_events is", |run| {
+        instance(run, "invoice")["metrics"]["subscription_parked_events"] = Value::Null;
+    }),
+    ("V11", "sequence is", |run| {
+        instance(run, "publisher")["status"]["sequence"] = 7.into()
+    }),
+    ("V11", "no instance was asked", |run| {
+        run.shown["shipping"] = json!([]);
+    }),
+    ("V11", "there was a panic", |run| {
+        rows(&mut run.shown["panics"]).push("invoice: thread 'main' panicked at".into());
     }),
     ("V11", "is halted", |run| {
         consumer(run, "shipping")["subscription"][0]["halted"] = "lost".into();
@@ -278,6 +395,26 @@ fn removed(table: &mut Value, which: fn(&Value) -> bool) {
 fn repeated(table: &mut Value, which: fn(&Value) -> bool) {
     let row = one(table, which).clone();
     rows(table).push(row);
+}
+
+fn removed_all(answers: &mut Vec<Value>, which: fn(&Value) -> bool) {
+    answers.retain(|answer| !which(answer));
+}
+
+/// What an instance shows operators.
+fn instance<'a>(run: &'a mut Evidence, name: &str) -> &'a mut Value {
+    &mut run.shown[name][0]
+}
+
+/// A page that its server has called immutable.
+fn final_page(run: &Evidence) -> &Value {
+    let mut pages = run.http.iter();
+    pages.find(|answer| !answer["final"].is_null()).unwrap()
+}
+
+/// An instance that was ready has stopped, long after all faults.
+fn stopped(code: Value, at: u64) -> Value {
+    json!({"stopped": "invoice", "from": 9_000_000, "at": at, "code": code, "ready": true})
 }
 
 fn consumer<'a>(run: &'a mut Evidence, name: &str) -> &'a mut Value {

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -14,6 +15,8 @@ use serde_json::{Value, json};
 pub(crate) struct History {
     begin: Instant,
     files: Arc<[Mutex<BufWriter<File>>; 4]>,
+    /// Answers that a test waits for: a `304` to a date, and immutable pages.
+    counts: Arc<[AtomicUsize; 2]>,
 }
 
 /// Their names: what clients did and which faults they met, what readers saw of the feed, the sizes of
@@ -32,6 +35,7 @@ impl History {
         Self {
             begin: Instant::now(),
             files: Arc::new(FILES.map(open)),
+            counts: Arc::default(),
         }
     }
 
@@ -47,7 +51,22 @@ impl History {
 
     /// What a reader of the feed has seen.
     pub(crate) fn seen(&self, what: Value) {
+        let by_date = what["reader"] == "date" && what["status"] == 304;
+        let is_final = !what["final"].is_null();
+        let add = |count: &AtomicUsize, one| count.fetch_add(usize::from(one), Ordering::Relaxed);
+        add(&self.counts[0], by_date);
+        add(&self.counts[1], is_final);
         self.write(1, what);
+    }
+
+    /// How often a `304` has answered a date.
+    pub(crate) fn not_modified_since(&self) -> usize {
+        self.counts[0].load(Ordering::Relaxed)
+    }
+
+    /// How many pages were answered that are immutable.
+    pub(crate) fn final_pages(&self) -> usize {
+        self.counts[1].load(Ordering::Relaxed)
     }
 
     /// The size of something.

@@ -82,6 +82,18 @@ impl Life {
         self.clients.pause(quiet);
     }
 
+    /// Pauses the clients until a second is closed, and the reader by date has got a `304` for its date. An instance that dies
+    /// is restarted.
+    pub(crate) async fn until_dated(&mut self) {
+        let before = self.fleet.history.not_modified_since();
+        self.quiet(true);
+        self.until("a reader relies on a date", async |fleet| {
+            fleet.history.not_modified_since() > before
+        })
+        .await;
+        self.quiet(false);
+    }
+
     /// No more faults, except that frozen processes wake up: waits until everything is applied,
     /// also an order that is placed only now, and returns the directory of the evidence.
     pub(crate) async fn end(mut self) -> PathBuf {
@@ -103,7 +115,12 @@ impl Life {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        self.readers.stop().await;
+        let newest = number(
+            self.fleet.url(Whose::Order),
+            "SELECT sequence FROM feed_head",
+        )
+        .await;
+        self.readers.stop(newest).await;
         evidence::write(&self.fleet).await;
         reached::write(&mut self.fleet);
         self.fleet.directory.clone()

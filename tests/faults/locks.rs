@@ -220,8 +220,9 @@ async fn too_few_connections_lose_nothing() {
     let refused = instances.any(|instance| instance.process.log().contains("pool timed out"));
     assert!(refused, "there were enough");
     // As an operator would who is woken up by that.
+    let history = life.fleet.history.clone();
     for group in &mut life.fleet.groups {
-        group.scale(1).await;
+        group.scale(1, &history).await;
     }
     assert_no_violations(&life.end().await);
 }

@@ -22,6 +22,7 @@ mod link;
 mod locks;
 mod lost_tail;
 mod network;
+mod operators;
 mod patroni;
 mod plan;
 mod power;

@@ -2,6 +2,7 @@
 //! which condition a `304` answered.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use harness::{Answer, Client};
@@ -13,30 +14,56 @@ use crate::clients::PATIENCE;
 use crate::history::History;
 use crate::plan::Plan;
 
+/// The longest time in which they read the newest event in the end, in milliseconds.
+const LAST: u64 = 10_000;
+
 /// Readers at work.
 pub(crate) struct Readers {
     closing: CancellationToken,
+    last: Arc<OnceLock<Last>>,
+    history: History,
     tasks: Vec<JoinHandle<()>>,
+}
+
+/// What each of them reads before it ends.
+struct Last {
+    newest: i64,
+    /// Until when, in milliseconds since the beginning.
+    until: u64,
 }
 
 impl Readers {
     pub(crate) fn start(plan: &Plan, base: &str, history: &History) -> Self {
-        let closing = CancellationToken::new();
-        let reader = || Reader {
-            client: Client::new(base),
-            history: history.clone(),
-            closing: closing.clone(),
+        let (closing, last) = (CancellationToken::new(), Arc::default());
+        // The checker expects answers to each of these.
+        let reader = |names: &[&str]| {
+            for name in names {
+                history.tell(json!({"type": "reader", "reader": name}));
+            }
+            Reader {
+                client: Client::new(base),
+                history: history.clone(),
+                closing: closing.clone(),
+                last: Arc::clone(&last),
+            }
         };
-        let mut tasks = vec![tokio::spawn(reader().by_tag())];
+        let mut tasks = vec![tokio::spawn(reader(&["tag"]).by_tag())];
         if !plan.few_readers {
-            tasks.push(tokio::spawn(reader().by_date()));
-            tasks.push(tokio::spawn(reader().forward()));
+            tasks.push(tokio::spawn(reader(&["date"]).by_date()));
+            tasks.push(tokio::spawn(reader(&["forward", "batch"]).forward()));
         }
-        Self { closing, tasks }
+        Self {
+            closing,
+            last,
+            history: history.clone(),
+            tasks,
+        }
     }
 
-    /// Lets them finish.
-    pub(crate) async fn stop(self) {
+    /// Lets them finish, when they have read this event.
+    pub(crate) async fn stop(self, newest: i64) {
+        let until = self.history.now() + LAST;
+        let _ = self.last.set(Last { newest, until });
         self.closing.cancel();
         for task in self.tasks {
             task.await.unwrap();
@@ -48,16 +75,23 @@ struct Reader {
     client: Client,
     history: History,
     closing: CancellationToken,
+    last: Arc<OnceLock<Last>>,
 }
 
 /// Each request on a connection of its own, so that it may reach any instance.
 const ALONE: (&str, &str) = ("connection", "close");
 
 impl Reader {
-    /// Requests with the last tag, and waits at the server.
+    /// False at the end, for a reader that knows the newest event.
+    fn continues(&self, known: i64) -> bool {
+        let last = self.last.get();
+        last.is_none_or(|last| known < last.newest && self.history.now() < last.until)
+    }
+
+    /// Requests with the last tag, and waits at the server. It ends with a `304`.
     async fn by_tag(self) {
-        let (mut tag, mut known) = (String::new(), 0);
-        while !self.closing.is_cancelled() {
+        let (mut tag, mut known, mut is_newest) = (String::new(), 0, false);
+        while self.continues(if is_newest { known } else { -1 }) {
             let headers = [
                 ALONE,
                 ("a-im", "feed"),
@@ -65,6 +99,7 @@ impl Reader {
                 ("if-none-match", &tag),
             ];
             let answer = self.ask("tag", "feed", &headers, known).await;
+            is_newest = answer.as_ref().is_some_and(|answer| answer.status == 304);
             if let Some(answer) = answer.filter(|answer| matches!(answer.status, 200 | 226)) {
                 answer.header("etag").clone_into(&mut tag);
                 // An older head has another tag, which identifies its content.
@@ -77,7 +112,7 @@ impl Reader {
     /// Requests with the last date, as a mirrored file is kept up to date.
     async fn by_date(self) {
         let (mut date, mut known) = (String::new(), 0);
-        while !self.closing.is_cancelled() {
+        while self.continues(known) {
             let headers = [ALONE, ("if-modified-since", &date)];
             let answer = self.ask("date", "feed", &headers, known).await;
             if let Some(answer) = answer.filter(|answer| answer.status == 200) {
@@ -91,23 +126,20 @@ impl Reader {
 
     /// Follows `?after=` from the first event, with the data of all, again and again.
     async fn forward(self) {
-        loop {
-            let last = self.closing.is_cancelled();
+        let mut known = 0;
+        while self.continues(known) {
             let mut at = "start".to_owned();
             // If sequences are missing at the end of a page, it leads to itself: the checker sees
             // that.
-            while let Some(next) = self.step(&at).await.filter(|next| *next != at) {
-                at = next;
-            }
-            if last {
-                return;
+            while let Some(next) = self.step(&at).await.filter(|(next, _)| *next != at) {
+                (at, known) = next;
             }
             self.pause(300).await;
         }
     }
 
-    /// One document forward; `None` at the end.
-    async fn step(&self, cursor: &str) -> Option<String> {
+    /// One document forward: its cursor, and its newest event; `None` at the end.
+    async fn step(&self, cursor: &str) -> Option<(String, i64)> {
         let path = format!("feed?after={cursor}");
         let mut answer = self.ask("forward", &path, &[ALONE], 0).await?;
         if answer.status == 303 {
@@ -117,11 +149,12 @@ impl Reader {
                 .unwrap()
                 .join(&page)
                 .unwrap();
-            answer = self.ask("page", page.as_str(), &[ALONE], 0).await?;
+            answer = self.ask("forward", page.as_str(), &[ALONE], 0).await?;
         }
         let batch = link(&answer.body, "related")?;
         self.ask("batch", &batch, &[ALONE], 0).await?;
-        answer.elements("event:cursor").first().cloned()
+        let cursor = answer.elements("event:cursor").first()?.clone();
+        Some((cursor, newest(&answer)))
     }
 
     async fn pause(&self, milliseconds: u64) {
@@ -149,6 +182,7 @@ impl Reader {
             "from": begin, "reader": reader, "path": path, "status": answer.status, "known": known,
             "etag": answer.header("etag"), "modified": answer.header("last-modified"),
             "date": answer.header("date"),
+            "body": (answer.status == 200).then(|| hash(&answer.body)),
             "final": answer.header("cache-control").contains("immutable").then(|| hash(&answer.body)),
             "events": if reader == "batch" { Vec::new() } else { entries(&answer.body) },
             "data": if reader == "batch" { data(&answer.body) } else { Vec::new() },

@@ -10,12 +10,16 @@ use serde_json::Value;
 
 use crate::clients::marker;
 use crate::evidence::Evidence;
+use crate::sent::lasts;
 
 /// What is wrong, or nothing.
 pub(crate) type Checked = Result<(), String>;
 
 /// How long after the last fault everything must be applied, in milliseconds.
-const LIVENESS: u64 = 30_000;
+pub(crate) const LIVENESS: u64 = 30_000;
+
+/// How long an instance may take to stop, in milliseconds: then Docker kills it.
+const STOPPING: u64 = 10_000;
 
 pub(crate) fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Checked {
     if condition { Ok(()) } else { Err(otherwise()) }
@@ -305,11 +309,35 @@ pub(crate) fn v11_live(evidence: &Evidence) -> Checked {
     holds(gone.is_none(), || {
         format!("it has ended by itself: {gone:?}")
     })?;
+    for stopped in evidence.history.iter().filter(|line| line["ready"] == true) {
+        holds(stopped_well(evidence, stopped), || {
+            format!("it has not stopped in order: {stopped}")
+        })?;
+    }
     for (name, consumer) in evidence.followers() {
         let halted = &consumer["subscription"][0]["halted"];
         holds(halted.is_null(), || format!("{name} is halted: {halted}"))?;
     }
     Ok(())
+}
+
+/// True if an instance that was ready has stopped in order and in time, or could not because of its database.
+fn stopped_well(evidence: &Evidence, stopped: &Value) -> bool {
+    const EXCUSES: [&str; 4] = ["FreezeBackend", "FreezePooler", "Restart", "LoseAnswers"];
+    let [from, at] = ["from", "at"].map(|name| stopped[name].as_u64().unwrap_or_default());
+    let mut faults = evidence
+        .history
+        .iter()
+        .filter(|line| line["type"] == "fault");
+    let is_excused = faults.any(|line| {
+        let (fault, begin) = (
+            text(&line["fault"]),
+            line["at"].as_u64().unwrap_or_default(),
+        );
+        let excuses = EXCUSES.iter().any(|excuse| fault.starts_with(excuse));
+        excuses && begin <= at && from <= begin + lasts(fault) + STOPPING
+    });
+    is_excused || (stopped["code"] == 0 && at - from <= STOPPING)
 }
 
 /// No event waits for a number, and nothing has grown beyond its bounds.

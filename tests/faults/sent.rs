@@ -8,11 +8,14 @@ use serde_json::Value;
 use crate::evidence::Evidence;
 use crate::rules::{Checked, holds, list, number, same_list, text};
 
-/// How often an event may come again that was acknowledged, for each fault: once from each instance that was at work.
+/// How many events may come again for each fault that an acknowledgement met: one from each instance that was at work.
 const AGAIN: usize = 3;
 
-/// How often without a fault: the answer of a loaded machine may be too late.
-const LATE: usize = 5;
+/// How many without a fault: the answer of a loaded machine may be too late.
+const LATE: usize = 2;
+
+/// How long a fault may take to act, and what was acknowledged to be committed, in milliseconds.
+const SOON: u64 = 3_000;
 
 /// The events of the feed by their ids.
 fn published(evidence: &Evidence) -> BTreeMap<String, &Value> {
@@ -120,18 +123,68 @@ pub(crate) fn v5_no_more_than_needed(evidence: &Evidence) -> Checked {
             .map(|row| text(&row["event_id"]).to_owned())
             .collect(),
     )?;
-    let (mut known, mut again) = (BTreeSet::new(), Vec::new());
+    again_only_after_faults(evidence)
+}
+
+/// An event comes again if the one who sent it died, or lost its database, before it had stored the acknowledgement.
+fn again_only_after_faults(evidence: &Evidence) -> Checked {
+    let mut faults: Vec<(u64, u64, usize)> = interruptions(evidence)
+        .map(|(from, to)| (from, to, 0))
+        .collect();
+    let mut acknowledged: BTreeMap<&str, &Value> = BTreeMap::new();
+    let mut unexplained = Vec::new();
     for sent in &evidence.sent {
-        if known.contains(text(&sent["id"])) {
-            again.push(number(&sent["sequence"]));
+        if let Some(before) = acknowledged.get(text(&sent["id"])) {
+            let [from, at] = ["from", "at"].map(|name| before[name].as_u64().unwrap_or_default());
+            let met = faults.iter_mut().find(|(begin, end, times)| {
+                *times < AGAIN && *begin <= at + SOON && from <= *end + SOON
+            });
+            match met {
+                Some((_, _, times)) => *times += 1,
+                None => unexplained.push(number(&sent["sequence"])),
+            }
         }
         if is_acknowledged(sent) {
-            known.insert(text(&sent["id"]));
+            acknowledged.insert(text(&sent["id"]), sent);
         }
     }
-    let faults = evidence.history.iter();
-    let faults = faults.filter(|line| line["type"] == "fault").count();
-    holds(again.len() <= AGAIN * faults + LATE, || {
-        format!("the webhook got acknowledged events again: {again:?}, with {faults} faults")
+    holds(unexplained.len() <= LATE, || {
+        format!(
+            "the webhook got acknowledged events again: {unexplained:?}, which {} faults do not explain",
+            faults.len()
+        )
     })
+}
+
+/// From when to when something interrupted those who send, or their database. One that stops in order finishes first.
+fn interruptions(evidence: &Evidence) -> impl Iterator<Item = (u64, u64)> {
+    const THEIRS: [&str; 8] = [
+        "Kill(Shipping",
+        "KillAll",
+        "Freeze(Shipping",
+        "Cut(Shipping",
+        "FreezeBackend(Shipping",
+        "FreezePooler",
+        "Restart",
+        "Burst",
+    ];
+    let faults = evidence
+        .history
+        .iter()
+        .filter(|line| line["type"] == "fault");
+    faults.filter_map(|line| {
+        let (fault, at) = (text(&line["fault"]), line["at"].as_u64()?);
+        let theirs = THEIRS.iter().any(|begin| fault.starts_with(begin));
+        theirs.then(|| (at, at + lasts(fault)))
+    })
+}
+
+/// How long a fault lasts, in milliseconds.
+pub(crate) fn lasts(fault: &str) -> u64 {
+    let numbers = fault.trim_end_matches(')').rsplit([' ', '(']);
+    let last = numbers.map(str::parse).next();
+    match last {
+        Some(Ok(time)) if fault.starts_with("Freeze") => time,
+        _ => 0,
+    }
 }

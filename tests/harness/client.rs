@@ -85,6 +85,8 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
+            // Requests are for this machine, whatever the environment says.
+            .no_proxy()
             .tls_certs_only([])
             .timeout(TIMEOUT);
         Self {

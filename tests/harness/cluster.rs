@@ -1,11 +1,11 @@
 //! Several instances of one consumer on one database, each a process of its own.
 
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::sync::Arc;
 
 use crate::marks::{self, Marks};
 use crate::tables::{is_postgres, number};
-use crate::{Client, FreshDatabase, Process, built, free_address, patiently};
+use crate::{Client, FreshDatabase, Process, built, free_address, patiently, programs};
 
 /// Partitions of a subscription.
 pub const PARTITIONS: i64 = 16;
@@ -127,6 +127,11 @@ impl Cluster {
     /// Executes a command of an operator on its database, and waits for its end. It goes to the database itself: a proxy
     /// of the test is for the instances alone.
     pub async fn command(&self, arguments: &[&str]) -> ExitStatus {
+        self.output(arguments).await.status
+    }
+
+    /// The same, with what it has printed.
+    pub async fn output(&self, arguments: &[&str]) -> Output {
         let mut command = built(&self.program[0]);
         command
             .args(&self.program[1..])
@@ -134,10 +139,8 @@ impl Cluster {
             .env("DATABASE_URL", self.database.url())
             .env("FEED_URL", &self.feed_url)
             .env("USER", "operator")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let ended = tokio::task::spawn_blocking(move || command.status());
-        ended.await.expect("no panic").expect("a program")
+            .stdin(Stdio::null());
+        programs::run(command).await
     }
 
     /// How many partitions are held under a name, by leases that have not expired.
@@ -174,6 +177,15 @@ impl Cluster {
     #[must_use]
     pub fn reached(&self) -> Marks {
         marks::below(self.directory.path())
+    }
+
+    /// The lines in which its instances have logged that they panicked, also those that were killed.
+    #[must_use]
+    pub fn panics(&self) -> Vec<String> {
+        let logs = marks::logs_below(self.directory.path());
+        let lines = logs.iter().flat_map(|log| log.lines());
+        let panics = lines.filter(|line| line.contains("panicked at"));
+        panics.map(str::to_owned).collect()
     }
 
     /// The lowest cursor of all partitions.

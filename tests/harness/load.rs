@@ -84,54 +84,64 @@ pub async fn place_many(client: &Client, count: u64) {
     }
 }
 
-/// Writes `count` copies of an order past the service, numbered from `first`, each with its event, in one transaction. Without
-/// an order, nothing.
+/// Writes `count` copies of an order past the service, numbered from `first`, each with its lines and its event, in one
+/// transaction. Without an order, nothing.
 ///
 /// # Panics
 ///
 /// The database refuses.
 pub async fn copy_an_order(order_url: &str, first: i64, count: i64) {
-    let postgres = is_postgres(order_url);
-    let columns = match postgres {
-        true => {
-            "SELECT column_name::text FROM information_schema.columns WHERE table_name = 'orders'"
-        }
-        false => "SELECT name FROM pragma_table_info('orders')",
-    };
-    let mut columns = texts(order_url, columns).await;
-    columns.retain(|name| {
-        !matches!(
-            name.as_str(),
-            "id" | "idempotency_key" | "shipping_street" | "status"
-        )
-    });
-    let columns = columns.join(", ");
+    let own = ["id", "idempotency_key", "shipping_street", "status"];
+    let orders = columns(order_url, "orders", &own).await;
+    let lines = columns(order_url, "order_line", &["order_id"]).await;
     let last = first + count - 1;
     let copies = format!(
         "WITH RECURSIVE copy (n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM copy WHERE n < {last}),
               placed AS (SELECT * FROM feed_event WHERE event_type = 'order.placed' AND data NOT LIKE '%poison%'
                          ORDER BY sequence LIMIT 1)"
     );
-    let (begin, own_id, data) = match postgres {
+    let (begin, own_id, data) = match is_postgres(order_url) {
         true => (
             "BEGIN",
             "OVERRIDING SYSTEM VALUE",
-            "jsonb_set(data::jsonb, '{id}', to_jsonb(n))::text",
+            "jsonb_set(jsonb_set(data::jsonb, '{id}', to_jsonb(n)), '{shippingAddress,street}',
+                       to_jsonb('Dock ' || n))::text",
         ),
-        false => ("BEGIN IMMEDIATE", "", "json_set(data, '$.id', n)"),
+        false => (
+            "BEGIN IMMEDIATE",
+            "",
+            "json_set(data, '$.id', n, '$.shippingAddress.street', 'Dock ' || n)",
+        ),
     };
     let sql = format!(
         "{begin};
-         INSERT INTO orders (id, shipping_street, status, {columns}) {own_id}
+         INSERT INTO orders (id, shipping_street, status, {orders}) {own_id}
          {copies}
-         SELECT n, 'Dock ' || n, 'placed', {columns} FROM orders, copy
+         SELECT n, 'Dock ' || n, 'placed', {orders} FROM orders, copy
          WHERE 'order/' || orders.id = (SELECT subject FROM placed);
+         INSERT INTO order_line (order_id, {lines})
+         {copies}
+         SELECT n, {lines} FROM order_line, copy
+         WHERE 'order/' || order_line.order_id = (SELECT subject FROM placed);
          INSERT INTO feed_outbox (event_type, subject, data)
          {copies}
          SELECT event_type, 'order/' || n, {data} FROM placed, copy ORDER BY n;
          COMMIT"
     );
     run(order_url, &sql).await;
+}
+
+/// The columns of a table but these, as a list.
+async fn columns(url: &str, table: &str, without: &[&str]) -> String {
+    let columns = match is_postgres(url) {
+        true => format!(
+            "SELECT column_name::text FROM information_schema.columns WHERE table_name = '{table}'"
+        ),
+        false => format!("SELECT name FROM pragma_table_info('{table}')"),
+    };
+    let mut columns = texts(url, &columns).await;
+    columns.retain(|name| !without.contains(&name.as_str()));
+    columns.join(", ")
 }
 
 /// Writes `count` events past the service that are of an unknown type, and as many that cannot be

@@ -46,19 +46,27 @@ pub fn all() -> Vec<Mark> {
 /// Those in the logs below a directory.
 #[must_use]
 pub fn below(directory: &Path) -> Marks {
-    let mut marks = Marks::new();
+    logs_below(directory)
+        .iter()
+        .flat_map(|log| in_log(log))
+        .collect()
+}
+
+/// The logs below a directory.
+pub(crate) fn logs_below(directory: &Path) -> Vec<String> {
+    let mut logs = Vec::new();
     let Ok(files) = std::fs::read_dir(directory) else {
-        return marks;
+        return logs;
     };
     for file in files.flatten().map(|file| file.path()) {
         if file.is_dir() {
-            marks.extend(below(&file));
+            logs.extend(logs_below(&file));
         } else if file.extension().is_some_and(|extension| extension == "log") {
             let log = std::fs::read(&file).unwrap_or_default();
-            marks.extend(in_log(&String::from_utf8_lossy(&log)));
+            logs.push(String::from_utf8_lossy(&log).into_owned());
         }
     }
-    marks
+    logs
 }
 
 /// Those in a log.

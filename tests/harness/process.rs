@@ -1,5 +1,6 @@
 //! A real process of ours: started, stopped, killed.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -165,5 +166,25 @@ pub fn built(name: &str) -> Command {
         "{} is not built: `tests/run` does, or `cargo build --workspace --bins --examples`",
         binary.display()
     );
-    Command::new(binary)
+    let mut command = Command::new(binary);
+    // A setting of ours, of OpenTelemetry or a proxy in the environment of the tests is not for what they start.
+    command.env_clear();
+    command.envs(std::env::vars_os().filter(|(name, _)| is_of_the_system(name)));
+    command
+}
+
+/// True for what a program needs to run at all, and to say how it has run.
+fn is_of_the_system(name: &OsStr) -> bool {
+    const NAMES: [&str; 8] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "LANG",
+        "TZ",
+        "TMPDIR",
+        "RUST_BACKTRACE",
+        "LLVM_PROFILE_FILE",
+    ];
+    let is_locale = name.to_str().is_some_and(|name| name.starts_with("LC_"));
+    is_locale || NAMES.iter().any(|known| name == *known)
 }

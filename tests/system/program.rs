@@ -1,15 +1,12 @@
 //! The real programs, run until they have finished.
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
 /// A program of ours.
 pub(crate) fn program(name: &str) -> Command {
-    let test = std::env::current_exe().unwrap();
-    let target: PathBuf = test.parent().unwrap().parent().unwrap().join(name);
-    Command::new(target)
+    harness::built(name)
 }
 
 /// The output and the exit code of a program.

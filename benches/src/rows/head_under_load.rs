@@ -5,9 +5,12 @@
 //! processes share all cores here, PostgreSQL too.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use tokio::task::JoinSet;
 
 use crate::bare::canned;
 use crate::http::{Connection, get, new_order, once, rate};
@@ -17,6 +20,9 @@ use crate::process::Start;
 
 /// Orders in a second.
 const ORDERS: u32 = 200;
+
+/// The part of them that has to arrive.
+const LEAST: f64 = 0.8;
 
 pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     for coding in [None, Some("gzip")] {
@@ -37,11 +43,20 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
         };
         let figure = Figure::new(what, "/s", Goal::RatioAtLeast(0.6));
         let rate = async |address: SocketAddr| {
-            let orders = tokio::spawn(order_all_the_time(order.address));
+            let placed = Arc::new(AtomicU32::new(0));
+            let orders = tokio::spawn(order_all_the_time(order.address, Arc::clone(&placed)));
             // Until the orders come evenly.
             tokio::time::sleep(Duration::from_millis(200)).await;
+            let (begin, before) = (Instant::now(), placed.load(Ordering::Relaxed));
             let rate = rate(address, requests.clone(), 16, time, 200).await;
+            let arrived = f64::from(placed.load(Ordering::Relaxed) - before);
+            let expected = f64::from(ORDERS) * begin.elapsed().as_secs_f64();
+            let failed = orders.is_finished();
             orders.abort();
+            ensure!(
+                !failed && arrived >= LEAST * expected,
+                "{arrived} orders arrived while {expected:.0} should have: this round shows nothing"
+            );
             Ok([rate?])
         };
         lab.compare(
@@ -54,31 +69,34 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Places orders at an even pace, however long the answers take; ends with the task.
-async fn order_all_the_time(address: SocketAddr) -> Result<()> {
+/// Places orders at an even pace, however long the answers take, and counts them; ends with the task, or with the first
+/// order that is not taken.
+async fn order_all_the_time(address: SocketAddr, placed: Arc<AtomicU32>) -> Result<()> {
     let (clients, order) = (8, new_order());
     let mut connections = Vec::new();
     for _ in 0..clients {
         connections.push(Connection::open(address).await?);
     }
     let pace = |mut connection: Connection, n: u32| {
-        let order = order.clone();
+        let (order, placed) = (order.clone(), Arc::clone(&placed));
         async move {
             let every = Duration::from_secs(1) * clients / ORDERS;
             tokio::time::sleep(every * n / clients).await;
             let mut ticks = tokio::time::interval(every);
             loop {
                 ticks.tick().await;
-                if connection.exchange(&order).await.is_err() {
-                    return;
-                }
+                let answer = connection.exchange(&order).await?;
+                ensure!(answer.status == 201, "an order got {}", answer.status);
+                placed.fetch_add(1, Ordering::Relaxed);
             }
         }
     };
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks: JoinSet<Result<()>> = JoinSet::new();
     for (connection, n) in connections.into_iter().zip(0..) {
         tasks.spawn(pace(connection, n));
     }
-    while tasks.join_next().await.is_some() {}
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use feed_core::consumer::Polled;
-use futures_util::future::join_all;
+use feed_core::Consumer;
+use feed_core::consumer::{PollError, Polled};
+use harness::tap::{Held, Tap};
+use tokio::task::JoinHandle;
 
 use crate::consumer::served;
 use crate::support::{Fail, Recorder, Testable, consumer, consumer_database, effects, until};
@@ -11,6 +13,9 @@ use crate::support::{Fail, Recorder, Testable, consumer, consumer_database, effe
 harness::on_both_databases! {
     instances_share_the_work_and_no_event_is_applied_twice
     a_late_owner_cannot_commit
+    a_batch_of_another_owner_is_not_committed
+    a_batch_of_an_older_lease_is_not_committed
+    a_batch_of_an_older_cursor_is_not_committed
     an_instance_that_stops_leaves_its_partitions
     an_instance_that_stops_stores_how_far_it_has_read
     an_instance_that_stops_finishes_its_batch_first
@@ -91,28 +96,92 @@ async fn instances_share_the_work_and_no_event_is_applied_twice<B: Testable>(url
 
 async fn a_late_owner_cannot_commit<B: Testable>(url: &str) {
     let (_source, publisher, feed) = served().await;
+    let tap = Tap::before(feed.trim_end_matches("feed")).await;
     let database = consumer_database::<B>(url).await;
     publisher.publish(10).await;
-    let mut late = consumer(&database, &feed, Recorder::default()).await;
+    let mut late = consumer(&database, &tap.url("feed"), Recorder::default()).await;
     assert_eq!(late.poll_once().await.unwrap(), Polled::Applied(10));
 
-    // It sleeps past its leases; another instance takes over and is a step ahead.
-    let over = "UPDATE feed_partition SET lease_until = '2000-01-01T00:00:00.000Z'";
-    B::run(&database, over).await;
-    B::run(&database, "DELETE FROM feed_instance").await;
-    let mut next = consumer(&database, &feed, Recorder::default()).await;
+    // Its batch is on the way until its leases are over; another instance takes over and is a step ahead.
     publisher.publish(5).await;
-    let polled = join_all([late.poll_once(), next.poll_once()]).await;
-    assert_eq!(polled.into_iter().map(applied).sum::<usize>(), 5);
+    let late = poll_held_back(late, &tap).await;
+    let over = "UPDATE feed_partition SET lease_until = '2000-01-01T00:00:00.000Z'";
+    let mut next = consumer(&database, &feed, Recorder::default()).await;
+    until("the other one has taken over", async || {
+        // The late one may renew them meanwhile.
+        B::run(&database, over).await;
+        B::run(&database, "DELETE FROM feed_instance").await;
+        next.poll_once().await.unwrap() == Polled::Applied(5)
+    })
+    .await;
+    tap.open();
+    let (mut late, polled) = late.await.unwrap();
+    assert_eq!(applied(polled), 0);
     assert_eq!(effects(&database).await.len(), 15);
+    // However long that has taken.
+    let held = "UPDATE feed_partition SET lease_until = '2100-01-01T00:00:00.000Z'";
+    B::run(&database, held).await;
     assert_eq!(late.poll_once().await.unwrap(), Polled::LeasedElsewhere);
 }
 
-fn applied(polled: Result<Polled, feed_core::consumer::PollError>) -> usize {
+type Poll<B> = (Consumer<B, Recorder>, Result<Polled, PollError>);
+
+/// Begins to poll; returns when the answer is held back, which [`Tap::open`] releases.
+async fn poll_held_back<B: Testable>(
+    mut consumer: Consumer<B, Recorder>,
+    tap: &Tap,
+) -> JoinHandle<Poll<B>> {
+    tap.hold(Held::Answer, "feed");
+    let polling = tokio::spawn(async move {
+        let polled = consumer.poll_once().await;
+        (consumer, polled)
+    });
+    tap.waiting().await;
+    polling
+}
+
+fn applied(polled: Result<Polled, PollError>) -> usize {
     match polled.unwrap() {
         Polled::Applied(events) => events,
         _ => 0,
     }
+}
+
+async fn a_batch_of_another_owner_is_not_committed<B: Testable>(url: &str) {
+    let another = "lease_owner = 'another', lease_until = '2100-01-01T00:00:00.000Z'";
+    is_fenced_by::<B>(url, another).await;
+}
+
+/// The same instance has lost its partitions and has got them again.
+async fn a_batch_of_an_older_lease_is_not_committed<B: Testable>(url: &str) {
+    is_fenced_by::<B>(url, "lease_epoch = lease_epoch + 1").await;
+}
+
+/// Under the same lease the cursors have moved.
+async fn a_batch_of_an_older_cursor_is_not_committed<B: Testable>(url: &str) {
+    is_fenced_by::<B>(url, "sequence = sequence + 1").await;
+}
+
+/// A batch commits nothing if this alone has changed since it was asked for.
+async fn is_fenced_by<B: Testable>(url: &str, changed: &str) {
+    let (_source, publisher, feed) = served().await;
+    let tap = Tap::before(feed.trim_end_matches("feed")).await;
+    let database = consumer_database::<B>(url).await;
+    publisher.publish(3).await;
+    let mut consumer = consumer(&database, &tap.url("feed"), Recorder::default()).await;
+    assert_eq!(consumer.poll_once().await.unwrap(), Polled::Applied(3));
+    publisher.publish(2).await;
+    let polling = poll_held_back(consumer, &tap).await;
+    B::run(&database, &format!("UPDATE feed_partition SET {changed}")).await;
+    let stored = "SELECT partition || ' ' || sequence || ' ' || anchor FROM feed_partition ORDER BY partition";
+    let before = B::texts(&database, stored).await;
+    tap.open();
+    let (_consumer, polled) = polling.await.unwrap();
+    assert_eq!(applied(polled), 0);
+    assert_eq!(effects(&database).await.len(), 3);
+    assert_eq!(B::texts(&database, stored).await, before);
+    let claims = "SELECT count(*) FROM feed_claim";
+    assert_eq!(B::numbers(&database, claims).await, [3]);
 }
 
 async fn an_instance_that_stops_leaves_its_partitions<B: Testable>(url: &str) {

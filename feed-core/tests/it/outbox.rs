@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{SecondsFormat, Utc};
 use feed_core::{Database, NewEvent, outbox};
 use tokio::task::JoinSet;
 
@@ -100,21 +101,58 @@ async fn rival_sequencers_never_renumber<B: Testable>(url: &str) {
     assert_eq!(look(publisher.database.clone()).await.len(), 240);
 }
 
+/// Neither by the library nor by an `INSERT` of another program, nor into a second that is closed.
 async fn updated_never_goes_back<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
     publisher.publish(1).await;
+    let old = "UPDATE feed_head SET updated = '2020-01-01T00:00:00.000Z'";
+    B::run(&publisher.database, old).await;
+    let now = Utc::now() - Duration::from_secs(60);
+    let now = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+    is_not_before(&publisher, &format!("'{now}'")).await;
+
     // As if the clock had been an hour ahead so far.
-    let ahead = format!("UPDATE feed_head SET updated = {}", B::IN_AN_HOUR);
+    let ahead = format!(
+        "UPDATE feed_head SET updated = {}, closed_until = '2020-01-01T00:00:00.000Z'",
+        B::IN_AN_HOUR
+    );
     B::run(&publisher.database, &ahead).await;
-    publisher.publish(1).await;
-    let later = "SELECT count(*) FROM feed_event, feed_head \
-                 WHERE feed_event.sequence = 2 AND feed_event.updated = feed_head.updated";
-    assert_eq!(B::numbers(&publisher.database, later).await, [1]);
+    is_not_before(&publisher, "updated").await;
 
     // The date that is announced is never later than now (RFC 9110, 8.8.2.1).
     let answer = publisher.get("/feed", &[]).await;
     let modified = answer.headers.get("last-modified");
     assert_eq!(modified, None, "no second is closed yet");
+
+    // As if a second of that hour had been closed, and nothing had happened since.
+    let closed = format!(
+        "UPDATE feed_head SET updated = '2020-01-01T00:00:00.000Z', closed_until = {}",
+        B::IN_AN_HOUR
+    );
+    B::run(&publisher.database, &closed).await;
+    is_not_before(&publisher, "closed_until").await;
+}
+
+/// Events of the library and of another program have no earlier date than this one of the head before.
+async fn is_not_before<B: Testable>(publisher: &Publisher<B>, date: &str) {
+    let column = format!("SELECT CAST({date} AS TEXT) FROM feed_head");
+    for by_sql in [false, true] {
+        let before = B::texts(&publisher.database, &column).await.remove(0);
+        if by_sql {
+            let sql = "INSERT INTO feed_outbox (event_type, subject, data)
+                       VALUES ('order.placed', 'order/1', '{}')";
+            B::run(&publisher.database, sql).await;
+        } else {
+            publisher.commit("order/1").await;
+        }
+        publisher.feed.publish().await.unwrap();
+        let earlier = format!(
+            "SELECT count(*) FROM feed_head JOIN feed_event ON feed_event.sequence = feed_head.sequence
+             WHERE feed_event.updated < '{before}' OR feed_head.updated < '{before}'"
+        );
+        let earlier = B::numbers(&publisher.database, &earlier).await;
+        assert_eq!(earlier, [0], "before {date} {before}, by SQL: {by_sql}");
+    }
 }
 
 /// Published, it would spoil the batch that it is part of for every reader.
