@@ -34,8 +34,8 @@ mod tests {
 
     #[test]
     fn there_is_a_line_a_minute_with_all_since_the_last_one() {
-        let (seldom, begin) = (Seldom::default(), Instant::now());
-        let at = |seconds| seldom.due_at(begin + Duration::from_secs(seconds));
+        let (throttle, begin) = (LogThrottle::default(), Instant::now());
+        let at = |seconds| throttle.due_at(begin + Duration::from_secs(seconds));
         assert_eq!(at(0), Some(1));
         assert_eq!(at(0), None);
         assert_eq!(at(1), None);
