@@ -34,6 +34,7 @@ mod planner;
 mod reconcile;
 mod replay;
 mod retry;
+mod retry_stopped;
 mod row_cases;
 mod rows;
 mod rows_before;
