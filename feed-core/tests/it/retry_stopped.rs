@@ -49,6 +49,7 @@ async fn a_retry_at_which_the_server_fails_stops_no_round<B: Testable>(url: &str
         assert!(parked[0].retry_at.is_some(), "{mistake:?}");
         scene.effect.repair();
         retry(&scene).await.unwrap();
+        scene.publisher.publish(1).await;
         scene.drain().await;
         assert_eq!(scene.parked().await.len(), 0, "{mistake:?}");
         let of_subject = "SELECT event_id FROM effect WHERE subject = 'order/3' ORDER BY position";

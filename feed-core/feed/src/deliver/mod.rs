@@ -79,6 +79,10 @@ event's id, and `webhook-signature` is that of Standard Webhooks. An answer 2xx 
 401, 403, 407, 1xx, and 3xx, since a redirect is not followed. After a dozen attempts the event is parked, and the next \
 ones are tried. Other 5xx are retried, and other 4xx park the event.";
 
+/// With what is demanded by [`main`], and not by clap: a probe needs no target.
+const USAGE: &str = "feed deliver [OPTIONS] <--call <FUNCTION>|--sql <FILE>|--to <URL>>
+       feed deliver [OPTIONS] <COMMAND>";
+
 /// Follow a feed, and execute SQL of your own for each event, once; or send it to a webhook
 ///
 /// Keeps what it knows of the feed in tables of its own in your database. Its pages and commands show what was taken and
@@ -86,6 +90,7 @@ ones are tried. Other 5xx are retried, and other 4xx park the event.";
 #[derive(Debug, Clone, clap::Args)]
 #[command(
     after_help = EXAMPLES,
+    override_usage = USAGE,
     subcommand_help_heading = "Commands, whether it runs or not",
     subcommand_negates_reqs = true
 )]
