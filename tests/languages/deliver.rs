@@ -19,15 +19,15 @@ harness::on_both_backends! {
 }
 
 /// A team with a table of bills, and the feed of orders that it follows.
-struct Team {
-    orders: FreshDatabase,
-    feed: Running,
-    bills: FreshDatabase,
+pub(crate) struct Team {
+    pub(crate) orders: FreshDatabase,
+    pub(crate) feed: Running,
+    pub(crate) bills: FreshDatabase,
     directory: TempDir,
 }
 
 impl Team {
-    async fn new(backend: Backend) -> Self {
+    pub(crate) async fn new(backend: Backend) -> Self {
         let orders = database(backend).await;
         let bills = database(backend).await;
         bills
@@ -44,14 +44,14 @@ impl Team {
     }
 
     /// Writes the SQL to a file.
-    fn sql(&self, text: &str) -> String {
+    pub(crate) fn sql(&self, text: &str) -> String {
         let path = self.directory.path().join("on_event.sql");
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     }
 
     /// A bill for each order, in the SQL of the database.
-    fn bill(&self) -> String {
+    pub(crate) fn bill(&self) -> String {
         let number = |name: &str| match self.bills.url().starts_with("postgres") {
             true => format!("(:data ->> '{name}')::int"),
             false => format!(":data ->> '{name}'"),
@@ -63,7 +63,7 @@ impl Team {
         ))
     }
 
-    fn arguments<'a>(&'a self, feed: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    pub(crate) fn arguments<'a>(&'a self, feed: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         let mut arguments = vec![
             "deliver",
             "--feed-url",
@@ -75,12 +75,12 @@ impl Team {
         arguments
     }
 
-    async fn deliver(&self, more: &[&str]) -> Running {
+    pub(crate) async fn deliver(&self, more: &[&str]) -> Running {
         let feed = self.feed.client.url("feed");
         Running::start(&self.arguments(&feed, more)).await
     }
 
-    async fn place(&self, id: i64, cents: i64) {
+    pub(crate) async fn place(&self, id: i64, cents: i64) {
         let data = format!("{{\"id\": {id}, \"cents\": {cents}}}");
         publish(&self.orders, &format!("order/{id}"), &data).await;
     }
@@ -90,7 +90,7 @@ impl Team {
         tables::texts(self.bills.url(), sql).await
     }
 
-    async fn billed(&self, orders: std::ops::RangeInclusive<i64>) {
+    pub(crate) async fn billed(&self, orders: std::ops::RangeInclusive<i64>) {
         let expected: Vec<String> = orders.map(|order| order.to_string()).collect();
         until("each order has one bill", async || {
             (self.bills().await == expected).then_some(())

@@ -7,6 +7,7 @@ mod asyncapi;
 mod check;
 mod check_consumer;
 mod deliver;
+mod deliver_unusual;
 mod examples;
 mod ledger;
 mod proxies;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use harness::{built, free_address, programs, tables, until};
+use harness::{FreshDatabase, built, free_address, programs, tables, until};
 
 const README: &str = include_str!("../../feed-core/feed/README.md");
 
@@ -13,6 +13,49 @@ async fn both_sides_in_an_empty_directory() {
     if !programs::available(&["sqlite3", "curl"]) {
         return;
     }
+    let directory = tempfile::tempdir().unwrap();
+    both_sides(directory.path(), |script| script).await;
+    let bills = format!("sqlite:{}", directory.path().join("bills.db").display());
+    there_is_one_bill(&bills).await;
+}
+
+/// With `postgres:` URLs everything is the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_sides_on_postgres() {
+    if !programs::available(&["psql", "curl"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (shop, bills) = (
+        FreshDatabase::postgres().await,
+        FreshDatabase::postgres().await,
+    );
+    both_sides(directory.path(), |mut script| {
+        for (file, database) in [("shop.db", &shop), ("bills.db", &bills)] {
+            let url = database.url();
+            script = script
+                .replace(
+                    &format!("sqlite3 {file}"),
+                    &format!("psql -Atqd '{url}' -c"),
+                )
+                .replace(&format!("sqlite:{file}"), &format!("'{url}'"));
+        }
+        assert!(!script.contains("sqlite"), "{script}");
+        script
+    })
+    .await;
+    there_is_one_bill(bills.url()).await;
+}
+
+async fn there_is_one_bill(bills: &str) {
+    until("there is one bill", async || {
+        (tables::number(bills, "SELECT count(*) FROM bill").await == 1).then_some(())
+    })
+    .await;
+}
+
+/// Executes the script, after it was changed to `on` other databases.
+async fn both_sides(directory: &Path, on: impl FnOnce(String) -> String) {
     let (shop, bills) = (free_address(), free_address());
     let script = README.split("```sh\n").nth(2).unwrap();
     let script = script.split("```").next().unwrap();
@@ -34,7 +77,7 @@ async fn both_sides_in_an_empty_directory() {
         )
         .replace("127.0.0.1:8081", &shop);
     assert!(script.contains("feed tail"), "{script}");
-    let directory = tempfile::tempdir().unwrap();
+    let script = on(script);
     let feed = PathBuf::from(built("feed").get_program());
     let path = format!(
         "{}:{}",
@@ -45,7 +88,7 @@ async fn both_sides_in_an_empty_directory() {
     let mut shell = Command::new("sh");
     shell
         .args(["-ec", &format!("trap 'kill 0' EXIT\n{script}")])
-        .current_dir(directory.path())
+        .current_dir(directory)
         .env("PATH", path)
         .env("NO_COLOR", "1")
         .stderr(Stdio::null());
@@ -60,9 +103,4 @@ async fn both_sides_in_an_empty_directory() {
     ] {
         assert!(output.contains(said), "{said}: {output}");
     }
-    let bills = format!("sqlite:{}", directory.path().join("bills.db").display());
-    until("there is one bill", async || {
-        (tables::number(&bills, "SELECT count(*) FROM bill").await == 1).then_some(())
-    })
-    .await;
 }

@@ -214,7 +214,8 @@ fn explained(mut error: clap::Error, command: &Command, arguments: &[OsString]) 
         }
     }
     let argument = error.get(ContextKind::InvalidArg);
-    let argument = argument.and_then(|argument| argument_named(command, &argument.to_string()));
+    let argument =
+        argument.and_then(|argument| argument_named(command, arguments, &argument.to_string()));
     let is_file = argument.as_ref().and_then(Arg::get_value_names);
     if is_file.is_some_and(|names| names == ["FILE"])
         && let Some(ContextValue::String(text)) = error.get(ContextKind::InvalidValue)
@@ -232,14 +233,22 @@ fn explained(mut error: clap::Error, command: &Command, arguments: &[OsString]) 
     error
 }
 
-/// Returns the argument of `command`, or of a command below it, that errors call `name`.
-fn argument_named(command: &Command, name: &str) -> Option<Arg> {
-    let own = command
-        .get_arguments()
-        .find(|known| known.to_string() == name);
-    own.cloned().or_else(|| {
+/// Returns the argument that errors call `name`: of the innermost command that the command line names, since other commands
+/// may have one of the same name; else of the commands around it, or of any.
+fn argument_named(command: &Command, arguments: &[OsString], name: &str) -> Option<Arg> {
+    let mut given = vec![command];
+    for argument in arguments.iter().skip(1) {
+        let innermost = given.last().and_then(|last| last.find_subcommand(argument));
+        given.extend(innermost);
+    }
+    let own = |command: &Command| {
+        let mut known = command.get_arguments();
+        known.find(|known| known.to_string() == name).cloned()
+    };
+    let given = given.into_iter().rev().find_map(own);
+    given.or_else(|| {
         let mut below = command.get_subcommands();
-        below.find_map(|command| argument_named(command, name))
+        below.find_map(|command| argument_named(command, &[], name))
     })
 }
 

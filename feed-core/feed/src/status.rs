@@ -35,6 +35,9 @@ const LONGEST: usize = 300;
 /// The most concerns of a consumer that are shown: more than there are kinds.
 const CONCERNS: usize = 10;
 
+/// Why a consumer without a concern is not well.
+const NO_CONTACT: &str = "its feed has not answered yet, so what it has to take is not known";
+
 /// Consumers that are asked at once, at most.
 const MOST: usize = 100;
 
@@ -44,7 +47,7 @@ Example: status https://shop.example/invoice https://shop.example/shipping --sta
 Example: status http://127.0.0.1:8082 --json | jq -r '.[] | select(.state != \"well\") | .consumer'
 
 A consumer is `well` if nothing keeps it from following its feed: no halt, no pause, no parked event, no failed poll, at \
-least one instance, and a feed that answers. Exit codes: 0 if all are well; 1 if one is not, does not answer, or answers \
+least one instance, and a feed that has answered, and does. Exit codes: 0 if all are well; 1 if one is not, does not answer, or answers \
 with something else; 2 if the command line is wrong.";
 
 /// Show how several consumers are, in a table
@@ -229,8 +232,17 @@ impl Row {
         concerns
     }
 
+    /// Returns true if its feed has never answered: nobody knows how far behind it is. That needs no operator in its first
+    /// seconds, but it is not well either.
+    fn has_no_contact(&self) -> bool {
+        let standing = self.answer.as_ref().ok();
+        standing.is_some_and(|standing| {
+            standing.last_contact.is_none() && standing.instances.is_some_and(|count| count > 0)
+        })
+    }
+
     fn is_well(&self) -> bool {
-        self.answer.is_ok() && self.concerns().is_empty()
+        self.answer.is_ok() && self.concerns().is_empty() && !self.has_no_contact()
     }
 
     /// Returns the cells of its line.
@@ -255,16 +267,19 @@ impl Row {
             .iter()
             .map(|concern| concern.text.as_str())
             .collect();
-        let state = match concerns.is_empty() {
-            true => "well".to_owned(),
-            false => short(&concerns.join(", ")),
+        let no_contact = self.has_no_contact();
+        let state = match (concerns.is_empty(), no_contact) {
+            (true, true) => "no contact yet".to_owned(),
+            (true, false) => "well".to_owned(),
+            (false, _) => short(&concerns.join(", ")),
         };
+        let lag = standing.behind().filter(|_| !no_contact);
         let taken = format!("{} of {}", known(standing.sequence), known(standing.head));
         [
             consumer,
             state,
             taken,
-            standing.behind().unwrap_or_else(none),
+            lag.unwrap_or_else(none),
             known(standing.parked),
             known(standing.instances),
             standing.last_contact.map_or_else(none, moment),
@@ -275,6 +290,9 @@ impl Row {
     fn reasons(&self) -> Vec<String> {
         match &self.answer {
             Err(Unknown::Unreachable(why) | Unknown::Other(why)) => vec![short(why)],
+            Ok(_) if self.concerns().is_empty() && self.has_no_contact() => {
+                vec![NO_CONTACT.to_owned()]
+            }
             Ok(_) => {
                 let with_reason = |concern: Concern| {
                     let why = concern.why?;
@@ -316,7 +334,7 @@ fn table(rows: &[Row]) -> String {
 #[derive(Serialize)]
 struct Document<'a> {
     consumer: &'a str,
-    /// `well`, `unreachable`, `unknown`, or its worst concern
+    /// `well`, `no-contact` (yet), `unreachable`, `unknown`, or its worst concern
     state: State,
     why: Option<&'a str>,
     concerns: Vec<Concern>,
@@ -333,6 +351,8 @@ struct Document<'a> {
 #[serde(rename_all = "lowercase")]
 enum State {
     Well,
+    #[serde(rename = "no-contact")]
+    NoContact,
     Unreachable,
     Unknown,
     #[serde(untagged)]
@@ -347,6 +367,7 @@ fn json(rows: &[Row]) -> String {
             (Err(Unknown::Unreachable(why)), _) => (State::Unreachable, Some(why.as_str())),
             (Err(Unknown::Other(why)), _) => (State::Unknown, Some(why.as_str())),
             (Ok(_), Some(worst)) => (State::Concern(worst.kind), None),
+            (Ok(_), None) if row.has_no_contact() => (State::NoContact, Some(NO_CONTACT)),
             (Ok(_), None) => (State::Well, None),
         };
         let known = row.answer.as_ref().unwrap_or(&nothing);
@@ -357,7 +378,7 @@ fn json(rows: &[Row]) -> String {
             concerns,
             sequence: known.sequence,
             head: known.head,
-            lag: known.lag,
+            lag: known.lag.filter(|_| !row.has_no_contact()),
             parked: known.parked,
             waiting: known.waiting,
             instances: known.instances,
@@ -412,6 +433,39 @@ mod tests {
             read[0]["concerns"][0]["why"],
             "\u{1b}[2J\u{9b}31m\n\u{202e}gnp"
         );
+    }
+
+    #[test]
+    fn one_whose_feed_has_never_answered_is_not_well() {
+        let new = r#"{"sequence": 0, "head": 0, "instances": 1, "lag": {"events": 0, "seconds": 0}, "parked": 0,
+            "last_contact": null, "concerns": []}"#;
+        let well = new.replace("null", "\"2026-01-01T00:00:00Z\"");
+        let failing = new.replace(
+            "[]",
+            r#"[{"kind": "failing", "text": "the last poll failed", "why": "500"}]"#,
+        );
+        let rows = [row(new), row(&well), row(&failing)];
+        assert_eq!(rows.each_ref().map(Row::is_well), [false, true, false]);
+        let lines = rows.each_ref().map(Row::cells);
+        let states = lines
+            .each_ref()
+            .map(|line| (line[1].as_str(), line[3].as_str()));
+        let expected = [
+            ("no contact yet", "-"),
+            ("well", "none"),
+            ("the last poll failed", "-"),
+        ];
+        assert_eq!(states, expected);
+        let printed = table(&rows[..1]);
+        assert!(printed.contains(NO_CONTACT), "{printed}");
+        let read: serde_json::Value = serde_json::from_str(&json(&rows)).expect("an array");
+        assert_eq!(read[0]["state"], "no-contact");
+        assert!(
+            read[0]["lag"].is_null() && read[0]["why"] == NO_CONTACT,
+            "{read}"
+        );
+        assert_eq!(read[1]["state"], "well");
+        assert_eq!(read[2]["state"], "failing");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub mod fuzz;
 pub mod metrics;
 mod namespace;
 mod negotiate;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod problem;
 pub mod query;
 #[cfg(feature = "axum")]

@@ -138,7 +138,7 @@ pub enum EffectError {
     ///
     /// | the error | what happens to the event |
     /// |---|---|
-    /// | SQLSTATE classes 40, 53, 57 (but 57014, 53400), 25006, 58000, 58030; SQLite's `BUSY`, `LOCKED`, `FULL`, `IOERR`, `READONLY`, `CANTOPEN`, `CORRUPT`, `NOTADB`, `NOMEM`, `PERM`, `PROTOCOL`, `NOLFS` | The round stops, and the same events come again. After [that many rounds](Self::MOST_ROUNDS) in a row: retried. |
+    /// | SQLSTATE classes 40, 53, 57 (but 57014, 53400), 25006, 58000, 58030; SQLite's `BUSY`, `LOCKED`, `FULL`, `IOERR`, `READONLY`, `CANTOPEN`, `CORRUPT`, `NOTADB`, `NOMEM`, `PERM`, `PROTOCOL`, `NOLFS` | The round stops, and the same events come again. After [that many rounds](Self::MOST_ROUNDS) in a row, and where the event was parked before: retried. |
     /// | I/O, TLS, protocol, pool, class 08 | The same if the transaction's connection does not answer; else: retried. |
     /// | no row, a foreign key, a statement or lock timeout, all else | Retried, as with [`Retry`](Self::Retry). |
     /// | a value or column that cannot be decoded; classes 21, 22, 23, 42; SQLite's `ERROR`, `CONSTRAINT`, `MISMATCH`, `TOOBIG`, `RANGE` | Parked until an operator decides, as with [`Park`](Self::Park). |

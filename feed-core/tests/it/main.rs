@@ -37,6 +37,7 @@ mod query;
 mod reconcile;
 mod replay;
 mod retry;
+mod retry_stopped;
 mod row_cases;
 mod rows;
 mod rows_before;

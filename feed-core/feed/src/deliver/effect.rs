@@ -119,7 +119,7 @@ pub(crate) trait Execute: Backend {
 
 /// The same code for both databases: sqlx has no bounds by which it could be generic.
 macro_rules! execute_on {
-    ($database:ty, $numbered:ident, $is_parameter:expr) => {
+    ($database:ty, $numbered:ident, $value:ident, $is_parameter:expr) => {
         impl Execute for $database {
             fn is_parameter(text: &str, bracketed: bool) -> bool {
                 let is_parameter: fn(&str, bool) -> bool = $is_parameter;
@@ -143,7 +143,7 @@ macro_rules! execute_on {
                 let (sql, parameters) = statement.$numbered();
                 let mut query = sqlx::query(AssertSqlSafe(sql));
                 for parameter in parameters {
-                    query = query.bind(parameter.value(event));
+                    query = query.bind(parameter.$value(event));
                 }
                 if !statement.is_call {
                     query.execute(&mut **tx).await?;
@@ -158,6 +158,7 @@ macro_rules! execute_on {
 }
 
 // `?`, `@` and `#` are operators there, and a colon is between the bounds of a slice.
-execute_on!(Postgres, for_postgres, |text, _| text.starts_with('$')
+execute_on!(Postgres, for_postgres, postgres_value, |text, _| text
+    .starts_with('$')
     && !text.ends_with('$'));
-execute_on!(Sqlite, for_sqlite, |_, bracketed| !bracketed);
+execute_on!(Sqlite, for_sqlite, value, |_, bracketed| !bracketed);

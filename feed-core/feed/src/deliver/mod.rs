@@ -1,12 +1,13 @@
 //! `feed deliver`: follows a feed, and applies each event by SQL of the team's own, in its own database, or sends it to a
 //! webhook.
 //!
-//! [`script`] is that SQL with its parameters, [`parameter`] their values, and [`webhook`] sends requests. [`effect`]
-//! does either in the transaction that claims the event. Everything else is that of any consumer.
+//! [`script`] is that SQL with its parameters, [`parameter`] their values, and [`webhook`] sends requests, from a
+//! [`source`]. [`effect`] does either in the transaction that claims the event. Everything else is that of any consumer.
 
 mod effect;
 mod parameter;
 mod script;
+mod source;
 mod webhook;
 
 use std::collections::BTreeSet;
@@ -32,6 +33,7 @@ use url::Url;
 use effect::{Delivering, Execute, Target};
 pub(crate) use parameter::as_json;
 use script::Script;
+use source::parse_source;
 use webhook::{LONGEST_TIMEOUT, Secret, Webhook};
 
 use crate::types::parse_type;
@@ -57,12 +59,15 @@ has such functions:
 
 A file that `--sql` names has one or more statements, in which parameters stand for the event:
 
-  INSERT INTO bill (order_id) VALUES (:data ->> 'id')
+  INSERT INTO bill (order_id) VALUES (CAST(:data ->> 'id' AS BIGINT))
 
   :id :type :subject :sequence :time   as the feed has them; the id without `urn:uuid:`
   :data                                the data, which must be JSON
   :text                                the data as it is
   :event                               all of it as JSON
+
+On PostgreSQL, `:data`, `:event` and what a function takes are jsonb, in which U+FFFD is in place of U+0000 and of half a \
+surrogate pair; `:text` has their escapes.
 
 Both run in the transaction that records the event as taken: it commits once for each event. An error rolls it back. An \
 error of the database itself, such as a deadlock, is retried at once; one of the event or the SQL parks the event, and \
@@ -74,6 +79,10 @@ event's id, and `webhook-signature` is that of Standard Webhooks. An answer 2xx 
 401, 403, 407, 1xx, and 3xx, since a redirect is not followed. After a dozen attempts the event is parked, and the next \
 ones are tried. Other 5xx are retried, and other 4xx park the event.";
 
+/// With what is demanded by [`main`], and not by clap: a probe needs no target.
+const USAGE: &str = "feed deliver [OPTIONS] <--call <FUNCTION>|--sql <FILE>|--to <URL>>
+       feed deliver [OPTIONS] <COMMAND>";
+
 /// Follow a feed, and execute SQL of your own for each event, once; or send it to a webhook
 ///
 /// Keeps what it knows of the feed in tables of its own in your database. Its pages and commands show what was taken and
@@ -81,6 +90,7 @@ ones are tried. Other 5xx are retried, and other 4xx park the event.";
 #[derive(Debug, Clone, clap::Args)]
 #[command(
     after_help = EXAMPLES,
+    override_usage = USAGE,
     subcommand_help_heading = "Commands, whether it runs or not",
     subcommand_negates_reqs = true
 )]
@@ -103,7 +113,7 @@ pub(crate) struct Delivery {
 
     /// The secret that signs requests to a webhook: a file with `whsec_` and the Base64 of 24 to 64 bytes in
     /// one line
-    #[arg(long, env, value_name = "FILE", value_parser = Secret::of_file, requires = "to")]
+    #[arg(long, env, value_name = "FILE", value_parser = Secret::of_file, requires = "to", conflicts_with_all = SQL)]
     secret_file: Option<Secret>,
 
     /// The `source` of the CloudEvents that a webhook gets, such as that in the feed's own CloudEvents [default: the
@@ -112,12 +122,21 @@ pub(crate) struct Delivery {
         long = "source",
         env = "DELIVER_SOURCE",
         value_name = "URI",
-        requires = "to"
+        value_parser = parse_source,
+        requires = "to",
+        conflicts_with_all = SQL
     )]
     source: Option<String>,
 
     /// How long a webhook may take to answer; 8s at most
-    #[arg(long, env = "WEBHOOK_TIMEOUT", value_name = "DURATION", value_parser = parse_timeout, default_value = "5s")]
+    #[arg(
+        long,
+        env = "WEBHOOK_TIMEOUT",
+        value_name = "DURATION",
+        value_parser = parse_timeout,
+        default_value = "5s",
+        conflicts_with_all = SQL
+    )]
     timeout: Duration,
 
     /// An event may be delivered again without harm, as with ON CONFLICT DO NOTHING; `replay` and `resume --from-start`
@@ -141,8 +160,12 @@ pub(crate) struct Delivery {
     subscription: String,
 }
 
+/// The targets that are no webhook. What a webhook alone needs conflicts with them: clap drops what an option requires if that
+/// conflicts with another one that is given, as `--to` does with these.
+const SQL: [&str; 2] = ["call", "sql"];
+
 #[derive(Debug, Clone, clap::Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct Targets {
     /// A function of your PostgreSQL that takes the event as jsonb, with its schema if need be
     #[arg(long, env = "DELIVER_CALL", value_name = "FUNCTION", value_parser = Script::call)]
@@ -153,7 +176,7 @@ struct Targets {
     sql: Option<Script>,
 
     /// The address of a webhook
-    #[arg(long, env = "DELIVER_TO", value_name = "URL", value_parser = parse_url)]
+    #[arg(long, env = "DELIVER_TO", value_name = "URL", value_parser = parse_hook)]
     to: Option<Url>,
 }
 
@@ -243,17 +266,30 @@ async fn compare_instances<B: Backend>(
     let handle = Handle::to_read(database.clone(), config.follow.subscription(subscription));
     for other in handle.instances(MOST_COMPARED).await? {
         let version = other.version.unwrap_or_default();
-        match version.split_once(SEPARATOR) {
-            Some((_, target)) if other.alive && !target.ends_with(&same) => warn!(
+        if let Some(target) = other_target(other.alive, &version, &same) {
+            warn!(
                 "instance {} of the subscription {subscription} delivers to {target}, and this one to {own}: they share the \
                  events, so that each event reaches only one of these. For two targets, or other types, use two \
                  subscriptions (--subscription). If you have changed what is delivered, restart the others as well",
                 other.instance
-            ),
-            _ => {}
+            );
         }
     }
     Ok(())
+}
+
+/// Returns where an instance of this version delivers to, if it is alive and that is not what the digest `same` is of.
+fn other_target<'v>(alive: bool, version: &'v str, same: &str) -> Option<&'v str> {
+    let (_, target) = version.split_once(SEPARATOR)?;
+    (alive && !target.ends_with(same)).then_some(target)
+}
+
+/// Parses the address of a webhook.
+fn parse_hook(text: &str) -> Result<Url, String> {
+    let url = parse_url(text);
+    url.map_err(|_| {
+        "a webhook has an http: or https: address, such as https://bill.example/hook".to_owned()
+    })
 }
 
 /// Parses the name of a subscription: a blank one is a variable that was left empty.
@@ -273,10 +309,18 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
 
 /// Runs the consumer until `SIGTERM` or Ctrl-C, or executes the command.
 pub(crate) async fn main(deliver: Deliver) -> ExitCode {
+    let is_given = deliver.config.own.target.is_given();
     let Some(command) = deliver.command else {
+        // A probe asks the service that runs, and delivers nothing.
+        if !is_given && !deliver.config.settings.probe {
+            eprintln!(
+                "give --call, --sql or --to (DELIVER_CALL, DELIVER_SQL, DELIVER_TO): what is done for each event"
+            );
+            return ExitCode::from(2);
+        }
         return service::run::<Deliver>(deliver.config).await;
     };
-    if command.may_apply() && !deliver.config.own.target.is_given() {
+    if command.may_apply() && !is_given {
         eprintln!("give --call, --sql or --to as the service has it, before the command");
         return ExitCode::from(2);
     }
@@ -423,6 +467,65 @@ mod tests {
             let digest = |name: String| name.rsplit_once('(').map(|(_, digest)| digest.to_owned());
             assert_eq!(digest(name(one)), digest(name(another)));
         }
+    }
+
+    #[test]
+    fn an_instance_that_has_ended_shares_no_events() {
+        let other = "1.0.0, the function f (00000000)";
+        let target = "the function f (00000000)";
+        assert_eq!(other_target(true, other, "(11111111)"), Some(target));
+        assert_eq!(other_target(false, other, "(11111111)"), None);
+        assert_eq!(other_target(true, other, "(00000000)"), None);
+        // Of a program that delivers nothing.
+        assert_eq!(other_target(true, "1.0.0", "(11111111)"), None);
+    }
+
+    #[test]
+    fn what_a_webhook_alone_needs_is_refused_without_one() {
+        let files = tempfile::tempdir().expect("a directory");
+        let path = |name: &str, text: &str| {
+            let path = files.path().join(name);
+            std::fs::write(&path, text).expect("a file");
+            path.to_str().expect("a path of text").to_owned()
+        };
+        let sql = path("on_event.sql", "SELECT 1");
+        let secret = path("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+        let parse = |target: [&str; 2], option: [&str; 2]| {
+            Line::try_parse_from([&["deliver"][..], &target, &option].concat())
+        };
+        for option in [
+            ["--secret-file", &secret],
+            ["--source", "urn:shop"],
+            ["--timeout", "1s"],
+        ] {
+            for target in [["--sql", &sql], ["--call", "on_event"]] {
+                let said = parse(target, option)
+                    .expect_err("it is refused")
+                    .to_string();
+                assert!(said.contains("cannot be used with"), "{said}");
+            }
+            assert!(parse(["--to", "http://h/a"], option).is_ok(), "{option:?}");
+        }
+        let alone = Line::try_parse_from(["deliver", "--source", "urn:shop"]);
+        assert!(alone.is_err(), "{alone:?}");
+    }
+
+    #[test]
+    fn a_webhook_has_as_long_as_the_transaction_around_it_allows() {
+        assert_eq!(parse_timeout("8s"), Ok(LONGEST_TIMEOUT));
+        for text in ["8001ms", "9s", "0s", "1", ""] {
+            assert!(parse_timeout(text).is_err(), "{text}");
+        }
+        assert!(LONGEST_TIMEOUT < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_webhook_has_an_address() {
+        for text in ["ftp://x/", "x", "", "http:"] {
+            let said = parse_hook(text).expect_err(text);
+            assert!(said.contains("http: or https:"), "{said}");
+        }
+        assert!(parse_hook("https://bill.example/hook").is_ok());
     }
 
     #[test]

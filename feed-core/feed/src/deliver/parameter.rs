@@ -62,6 +62,63 @@ impl Parameter {
         };
         Some(value)
     }
+
+    /// The same as PostgreSQL takes it: [`Data`](Self::Data) and [`Event`](Self::Event) are converted to jsonb there.
+    pub(super) fn postgres_value<'e>(self, event: &'e Received) -> Option<Cow<'e, str>> {
+        let value = self.value(event)?;
+        Some(match self.postgres_type() {
+            "jsonb" => for_jsonb(value),
+            _ => value,
+        })
+    }
+}
+
+/// Replaces the escapes in JSON that jsonb refuses by U+FFFD, as the examples do: U+0000, which no text of PostgreSQL can
+/// have, and half a surrogate pair, which is no character. JSON has backslashes in strings alone, so no string is
+/// looked for. An event that its outbox accepted must not wait for ever (I7).
+fn for_jsonb(json: Cow<'_, str>) -> Cow<'_, str> {
+    let (mut replaced, mut copied) = (String::new(), 0);
+    let mut at = 0;
+    while let Some(found) = json[at..].find('\\') {
+        let escape = at + found;
+        let unit = unit(&json[escape..]);
+        at = match unit {
+            // Two of them are one character.
+            Some(0xd800..=0xdbff) if is_low(&json[escape + UNIT..]) => escape + 2 * UNIT,
+            Some(0 | 0xd800..=0xdfff) => {
+                replaced.push_str(&json[copied..escape]);
+                replaced.push_str("\\ufffd");
+                copied = escape + UNIT;
+                copied
+            }
+            Some(_) => escape + UNIT,
+            // What follows is part of the escape, as in `\\u0000`, which is a backslash and letters.
+            None => {
+                let escaped = json[escape + 1..].chars().next();
+                escape + 1 + escaped.map_or(0, char::len_utf8)
+            }
+        };
+    }
+    if copied == 0 {
+        return json;
+    }
+    replaced.push_str(&json[copied..]);
+    replaced.into()
+}
+
+/// The bytes of an escape such as `\u0000`.
+const UNIT: usize = 6;
+
+/// Returns the UTF-16 code unit that is escaped at the begin of `text`.
+fn unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let are_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    are_digits.then(|| u16::from_str_radix(digits, 16).ok())?
+}
+
+/// Returns true if `text` begins with the second half of a surrogate pair.
+fn is_low(text: &str) -> bool {
+    matches!(unit(text), Some(0xdc00..=0xdfff))
 }
 
 /// Returns the event's id in the form of CloudEvents and of UUID columns.
@@ -198,6 +255,43 @@ mod tests {
         ] {
             assert!(whole.contains(member), "{whole}");
         }
+    }
+
+    #[test]
+    fn what_jsonb_refuses_is_replaced_in_jsonb_alone() {
+        for (json, expected) in [
+            (r#""a\u0000b\u0000""#, r#""a\ufffdb\ufffd""#),
+            (r#"{"\u0000":"\\\u0000"}"#, r#"{"\ufffd":"\\\ufffd"}"#),
+            (r#""\\u0000""#, r#""\\u0000""#),
+            (r#""\u00000\u0001""#, r#""\ufffd0\u0001""#),
+            (
+                r#""\ud83d\ude00\uD83D\uDE00""#,
+                r#""\ud83d\ude00\uD83D\uDE00""#,
+            ),
+            (r#""\ud83d""#, r#""\ufffd""#),
+            (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+            (r#""\ude00\ud83d\u0000""#, r#""\ufffd\ufffd\ufffd""#),
+            (r#""\ud83d\n\"\/""#, r#""\ufffd\n\"\/""#),
+            // What is no JSON is refused as it is.
+            (r"\é \u00é \u00", r"\é \u00é \u00"),
+            ("\\", "\\"),
+        ] {
+            assert_eq!(for_jsonb(json.into()), expected, "{json}");
+        }
+        let nul = event(r#""a\u0000b""#);
+        let value = |parameter: Parameter| parameter.postgres_value(&nul).map(Cow::into_owned);
+        assert_eq!(value(Parameter::Text), Some(nul.data.clone()));
+        assert_eq!(value(Parameter::Data).as_deref(), Some(r#""a\ufffdb""#));
+        let whole = value(Parameter::Event).expect("an event");
+        assert!(whole.contains(r#""data":"a\ufffdb""#), "{whole}");
+        assert_eq!(
+            Parameter::Data.value(&nul).as_deref(),
+            Some(r#""a\u0000b""#)
+        );
+        // Text that is no JSON is a string of the event.
+        let no_json = event("a\0b");
+        let text = Parameter::Event.postgres_value(&no_json);
+        assert!(text.expect("an event").contains(r#""data":"a\ufffdb""#));
     }
 
     #[test]

@@ -221,6 +221,17 @@ impl<'t> Lexer<'t> {
                 Token::Other => match &self.text[from..self.at] {
                     "[" => bracketed = true,
                     "]" => bracketed = false,
+                    // PostgreSQL takes a quoted name of a setting, also one with escapes: U&"…".
+                    quoted if quoted.starts_with('"') => match words.as_slice() {
+                        [set, local, before @ ..] if set == "SET" && local == "LOCAL" => {
+                            let escaped = before == ["U"] && self.text[..from].ends_with('&');
+                            if before.is_empty() || escaped {
+                                words.truncate(2);
+                                words.push(quoted.to_owned());
+                            }
+                        }
+                        _ => {}
+                    },
                     _ => {}
                 },
             }
@@ -267,8 +278,8 @@ impl<'t> Lexer<'t> {
             }
             ('\'', _) => {
                 // PostgreSQL's E'…' alone has escapes.
-                let escapes = text[..from].ends_with(['e', 'E'])
-                    && !text[..from - 1].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+                let escapes =
+                    text[..from].ends_with(['e', 'E']) && !text[..from - 1].ends_with(is_of_word);
                 self.quoted('\'', escapes, from)?;
             }
             ('"' | '`', _) => self.quoted(first, false, from)?,
@@ -373,8 +384,12 @@ impl<'t> Lexer<'t> {
 
 /// Returns the word at the beginning of `text`.
 fn word(text: &str) -> &str {
-    let end = text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$')));
+    let end = text.find(|c: char| !is_of_word(c));
     &text[..end.unwrap_or(text.len())]
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '$')
 }
 
 /// The first words of statements that leave the transaction and the session as they are.
@@ -383,11 +398,15 @@ const ALLOWED: [&str; 11] = [
     "NOTIFY",
 ];
 
-/// Settings on which our own statements in the same transaction rely.
-const OURS: [&str; 5] = [
+/// Settings on which our own statements in the same transaction rely, by each name that they have.
+const OURS: [&str; 9] = [
     "SEARCH_PATH",
+    "SCHEMA",
     "ROLE",
     "SESSION",
+    "SESSION_AUTHORIZATION",
+    "CLIENT_ENCODING",
+    "NAMES",
     "TRANSACTION",
     "CONSTRAINTS",
 ];
@@ -395,7 +414,8 @@ const OURS: [&str; 5] = [
 /// Returns the words of a statement that may end the transaction, or change it or the session for others.
 fn refused(words: &[&str]) -> Option<String> {
     let is_allowed = match words {
-        ["SET", "LOCAL", setting, ..] => !OURS.contains(setting),
+        // No setting needs quotes, and in quotes there are more ways to write one of ours.
+        ["SET", "LOCAL", setting, ..] => !setting.starts_with('"') && !OURS.contains(setting),
         ["SAVEPOINT" | "RELEASE", ..] | ["ROLLBACK", "TO", ..] | ["ROLLBACK", _, "TO", ..] => true,
         [first, ..] => ALLOWED.contains(first),
         // It begins with something else than a word, and the database refuses it.
@@ -459,6 +479,22 @@ mod tests {
             "SELECT '1'::int, now()::date",
         ] {
             assert_eq!(parsed(text), [(text.to_owned(), vec![])], "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_prefix_of_its_own_makes_backslashes_escapes() {
+        use Parameter::Id;
+        for before in ["date", "note", "_e", "1e", "a$e", "ée", "E\"\" ||", ""] {
+            // The text ends before the parameter.
+            let text = format!("SELECT {before}'a\\' || :id || 'b'");
+            let [(_, parameters)] = parsed(&text).try_into().expect("a statement");
+            assert_eq!(parameters, [Id], "{text}");
+        }
+        for before in ["e", "E", "(e", "||E", "x, e"] {
+            let text = format!("SELECT {before}'a\\' || :id || '");
+            let [(_, parameters)] = parsed(&text).try_into().expect("a statement");
+            assert_eq!(parameters, [], "{text}");
         }
     }
 
@@ -557,6 +593,15 @@ mod tests {
             "SET CONSTRAINTS ALL IMMEDIATE",
             "SET LOCAL search_path = nowhere",
             "SET LOCAL ROLE other",
+            "SET LOCAL \"search_path\" TO nowhere",
+            "SET LOCAL /* */ \"Search_Path\" = nowhere",
+            "SET LOCAL U&\"search\\005fpath\" TO nowhere",
+            "SET LOCAL u&\"role\" TO other",
+            "SET LOCAL schema 'nowhere'",
+            "SET LOCAL session_authorization = other",
+            "SET LOCAL names 'latin1'",
+            "SET LOCAL client_encoding = latin1",
+            "SET \"LOCAL\" lock_timeout = 0",
             "PRAGMA synchronous = OFF",
             "COPY a FROM STDIN",
             "DEALLOCATE ALL",
@@ -571,6 +616,9 @@ mod tests {
             "SAVEPOINT a; SELECT 1; ROLLBACK TO a",
             "ROLLBACK TRANSACTION TO SAVEPOINT a",
             "SET LOCAL lock_timeout = '1s'",
+            "SET LOCAL u.name = \"eve\"",
+            "SET LOCAL app.name TO \"eve\"",
+            "SELECT \"a\" FROM \"b\"",
             "SELECT 'COMMIT'",
             "(SELECT 1)",
             "with a as (select 1) insert into b select * from a",

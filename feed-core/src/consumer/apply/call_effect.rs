@@ -350,4 +350,20 @@ mod tests {
         assert!(suspects.count(&events(150..=150), ROUNDS));
         assert!(!suspects.count(&events(151..=151), ROUNDS));
     }
+
+    #[test]
+    fn so_many_events_are_counted_and_no_more() {
+        let most = u32::try_from(MOST_SUSPECTS).expect("a few");
+        let mut suspects = Suspects::default();
+        for id in 1..=most {
+            assert!(!suspects.count(&events(id..=id), ROUNDS), "{id}");
+        }
+        // Whole batches are counted.
+        suspects.count(&events(most + 1..=most + 2), ROUNDS);
+        assert_eq!(suspects.failures.len(), MOST_SUSPECTS + 2);
+        // Then all counts begin anew.
+        suspects.count(&events(0..=0), ROUNDS);
+        assert_eq!(suspects.failures.len(), 1);
+        assert!(suspects.batch.is_empty());
+    }
 }

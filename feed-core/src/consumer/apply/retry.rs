@@ -130,6 +130,11 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
                     Failure::Stopped(Stopped::Later(reason, after)) => {
                         EffectError::Later { reason, after }
                     }
+                    // If the database itself has failed, this attempt cannot be recorded either, and the round stops.
+                    Failure::Stopped(Stopped::Database(error)) if tried.get().is_some() => {
+                        caller.instance.database.learn_from(&error);
+                        EffectError::Database(error)
+                    }
                     Failure::Stopped(stopped) => return Err(stopped),
                 };
                 let postponed = postpone(&caller.instance, held, &tried, &error);

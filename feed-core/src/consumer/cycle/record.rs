@@ -54,6 +54,12 @@ pub(in crate::consumer) fn record_outcome(
                 "{name} rejected our credentials; an operator has to replace them"
             );
         }
+        // The feed answers: what the effect needs does not.
+        Err(error @ PollError::Later { .. }) if is_news || again => tracing::warn!(
+            error = with_causes(error),
+            attempts = failures + 1,
+            "cannot apply the events of {name}; trying again until it works"
+        ),
         Err(error) if is_news || again => tracing::warn!(
             error = with_causes(error),
             attempts = failures + 1,

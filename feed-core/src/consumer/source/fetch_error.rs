@@ -35,7 +35,7 @@ pub enum FetchError {
         cause: Option<reqwest::Error>,
     },
     /// An answer that is neither the document nor "nothing new".
-    #[error("{url} answered {status}: {detail}")]
+    #[error("{url} answered {status}{}", said(.detail))]
     Status {
         /// The requested URL.
         url: String,
@@ -47,7 +47,7 @@ pub enum FetchError {
         retry_after: Option<Duration>,
     },
     /// The feed rejects the credentials, or requires some.
-    #[error("{url} answered {status}, so {needs}: {detail}")]
+    #[error("{url} answered {status}, so {needs}{}", said(.detail))]
     Refused {
         /// The requested URL.
         url: String,
@@ -121,6 +121,14 @@ pub enum FetchError {
     /// A link that must not be followed.
     #[error("the feed cannot be followed")]
     Link(#[from] RefusedLink),
+}
+
+/// Returns what a server said, after a colon; most say nothing.
+fn said(detail: &str) -> String {
+    match detail {
+        "" => String::new(),
+        detail => format!(": {detail}"),
+    }
 }
 
 impl FetchError {

@@ -24,6 +24,18 @@ pub enum Refused {
     /// There is no event to replay.
     #[error("only events up to {} have been taken, so there is nothing to replay", grouped(*.0))]
     NotTaken(Sequence),
+    /// This process would have to read the feed, and its setting names another one.
+    #[error(
+        "no instance runs, so this command would take the events itself; but {given} is not the feed of the subscription, \
+         which is {known}: give --feed-url {known} (FEED_URL), or, if that feed has moved, start the service with its new \
+         address first"
+    )]
+    OtherFeed {
+        /// The address in our settings.
+        given: String,
+        /// The address that the last instance has followed.
+        known: String,
+    },
     /// An event may get a second effect; the text says why, and what to do.
     #[error("{0}")]
     Doubles(&'static str),

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::words::{WHAT_TO_DO, counted};
-use super::{Again, ResumeFlags, check};
+use super::{Again, Refused, ResumeFlags, check};
 use crate::command::{By, CommandError, Done, print};
 use feed_chassis::Progress;
 use feed_core::Database;
@@ -24,9 +25,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The decisions that are searched for ours: more than are made while one is watched.
 const RECENT: u32 = 100;
 
-/// The message after Ctrl-C.
+/// The messages after Ctrl-C, while an instance runs elsewhere, and while this process was the only one.
 const STOPPED_WATCHING: &str =
     "stopped watching; the decision is recorded, and the service executes it";
+const STOPPED_ITSELF: &str = "stopped, and no other instance runs; the decision is recorded: start the service, which executes \
+                              what remains of it, or take the decision back (`undo`) if it is still open (`decisions`)";
 
 impl ResumeFlags {
     /// Returns from where to resume after a halt; `None` to end a pause.
@@ -61,11 +64,36 @@ impl<B: Backend, E: Effect<B>> OwnInstance<B, E> {
         }
     }
 
-    async fn start(&mut self) -> Result<(), DatabaseError> {
+    /// Checks that the feed is that of the subscription, if no instance runs: this process would read it. One with
+    /// another history halts the subscription, and while none answers, the decision is open and no event is taken.
+    fn check(&self, status: &Status) -> Result<(), Refused> {
+        match &self.parts {
+            Some((_, subscription, _)) if status.instances == 0 => {
+                let given = bare(&subscription.feed_url);
+                match follows(&given, &status.feed) {
+                    true => Ok(()),
+                    false => Err(Refused::OtherFeed {
+                        given,
+                        known: status.feed.clone(),
+                    }),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts it if no instance runs and the feed is that of the subscription.
+    async fn start(&mut self, status: &Status) -> Result<(), DatabaseError> {
+        if status.instances > 0 || self.check(status).is_err() {
+            return Ok(());
+        }
         let Some((database, subscription, effect)) = self.parts.take() else {
             return Ok(());
         };
-        eprintln!("No instance reports to the database: this command does it itself.");
+        eprintln!(
+            "No instance reports to the database: this command does it itself, and reads {} (FEED_URL).",
+            bare(&subscription.feed_url)
+        );
         let stop = CancellationToken::new();
         let consumer = Consumer::open(database, subscription, effect, stop.clone()).await?;
         self.running = Some((tokio::spawn(consumer.run()), stop));
@@ -81,6 +109,23 @@ impl<B: Backend, E: Effect<B>> OwnInstance<B, E> {
     }
 }
 
+/// Returns the address of a feed as the database has it, without user and password.
+fn bare(url: &Url) -> String {
+    let mut url = url.clone();
+    // Both fail without a host alone.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
+/// Returns true if an address is the one that is stored, of which only the begin is kept if it is long.
+fn follows(given: &str, stored: &str) -> bool {
+    match stored.strip_suffix(" …") {
+        Some(begin) => given.starts_with(begin),
+        None => given == stored,
+    }
+}
+
 /// `resume`
 pub(super) async fn resume<B: Backend, E: Effect<B>>(
     handle: &Handle<B>,
@@ -90,7 +135,8 @@ pub(super) async fn resume<B: Backend, E: Effect<B>>(
     again: Again,
 ) -> Result<Done, CommandError> {
     let decision = Decision::Resume(from);
-    check(handle, decision, again).await??;
+    let before = check(handle, decision, again).await??;
+    spare.check(&before)?;
     let position = handle.decide(decision, &by.name()?).await?;
     let progress = Progress::of("Resuming");
     let (_, outcome) = watch(handle, position, None, progress, spare).await?;
@@ -108,6 +154,7 @@ pub(super) async fn replay<B: Backend, E: Effect<B>>(
 ) -> Result<Done, CommandError> {
     let decision = Decision::Replay(from);
     let before = check(handle, decision, again).await??;
+    spare.check(&before)?;
     let position = handle.decide(decision, &by.name()?).await?;
     let progress = Progress::of("Replaying");
     let range = (from, before.sequence);
@@ -137,12 +184,19 @@ async fn watch<B: Backend, E: Effect<B>>(
     mut spare: OwnInstance<B, E>,
 ) -> Result<(Status, String), CommandError> {
     let watched = tokio::select! {
-        watched = look(handle, position, range, &mut progress, &mut spare) => watched,
-        _ = tokio::signal::ctrl_c() => Err(CommandError::NotCarriedOut(STOPPED_WATCHING.to_owned())),
+        watched = look(handle, position, range, &mut progress, &mut spare) => Some(watched),
+        _ = tokio::signal::ctrl_c() => None,
     };
     drop(progress);
+    let stopped = match spare.running {
+        Some(_) => STOPPED_ITSELF,
+        None => STOPPED_WATCHING,
+    };
     spare.stop().await;
-    watched.map_err(recorded)
+    match watched {
+        Some(watched) => watched.map_err(recorded),
+        None => Err(CommandError::NotCarriedOut(stopped.to_owned())),
+    }
 }
 
 /// Adds to an error of the database that the decision is recorded.
@@ -198,9 +252,7 @@ async fn look<B: Backend, E: Effect<B>>(
                     .unwrap_or("waiting for the service"),
             );
         }
-        if status.instances == 0 {
-            spare.start().await?;
-        }
+        spare.start(&status).await?;
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -216,6 +268,16 @@ async fn decided<B: Backend>(handle: &Handle<B>, position: i64) -> sqlx::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_address_is_known_by_its_begin() {
+        assert!(follows("http://h/feed", "http://h/feed"));
+        assert!(!follows("http://h/feed", "http://h/feed2"));
+        assert!(follows("http://h/feed?long", "http://h/feed? …"));
+        assert!(!follows("http://other/feed?long", "http://h/feed? …"));
+        let url = "http://eve:secret@h/feed".parse().expect("a URL");
+        assert_eq!(bare(&url), "http://h/feed");
+    }
 
     #[test]
     fn an_error_while_it_watches_says_that_the_decision_is_recorded() {

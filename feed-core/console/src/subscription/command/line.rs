@@ -177,7 +177,8 @@ pub enum Command {
     ///
     /// Without a flag it ends a pause. A subscription halts when the feed is no longer the one it knows: another
     /// database, a restored backup, the wrong address. No event is taken until an operator decides how to
-    /// resume, with one of the flags. A subscription without events may be moved to the newest event, too.
+    /// resume, with one of the flags. A subscription without events may be moved to the newest event, too. If no instance
+    /// runs, this command executes the flag itself, from the feed that the subscription follows, until Ctrl-C.
     #[command(
         after_help = "Example: resume\nExample: resume --keep\nExample: resume --from-start --by eve"
     )]
@@ -195,7 +196,8 @@ pub enum Command {
     /// Use it when effects were lost, such as after a restored backup of this service's database.
     /// Effects that still exist are not doubled, by their own unique key, and not corrected; skipped events stay
     /// skipped.
-    /// Ctrl-C stops watching, not the replay.
+    /// Ctrl-C stops watching, not the replay. If no instance runs, this command takes the events itself, from the feed
+    /// that the subscription follows; then Ctrl-C stops that, and the service does the rest when it starts.
     #[command(after_help = "Example: replay --from 1")]
     Replay {
         /// The first event to take again, by its number in the feed

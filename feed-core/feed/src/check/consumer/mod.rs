@@ -47,19 +47,24 @@ pub(super) struct Plan {
     faults: Vec<Planted>,
 
     /// The type of the events
-    #[arg(long = "type", value_name = "TYPE", default_value = "order.placed")]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        default_value = "order.placed",
+        requires = "consumer"
+    )]
     event_type: String,
 
     /// Their data, in which `%n` is the number of the event
-    #[arg(long, value_name = "JSON", value_parser = template, default_value = r#"{"id": %n}"#)]
+    #[arg(long, value_name = "JSON", value_parser = template, default_value = r#"{"id": %n}"#, requires = "consumer")]
     data: String,
 
     /// Data that the consumer cannot process, such as an object that lacks what it needs
-    #[arg(long, value_name = "JSON", value_parser = json, default_value = r#""poison""#)]
+    #[arg(long, value_name = "JSON", value_parser = json, default_value = r#""poison""#, requires = "consumer")]
     poison: String,
 
     /// How long the consumer may take to be level again
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s", requires = "consumer")]
     patience: Duration,
 }
 
