@@ -45,8 +45,11 @@ function states(status, behind) {
   if (status.halted) all.push(["bad", "Halted"]);
   if (status.paused) all.push(["bad", "Paused"]);
   if (status.parked > 0) all.push(["bad", `${grouped(status.parked)} parked`]);
+  const others = status.concerns.filter((one) => !["halted", "paused", "parked"].includes(one.kind));
+  all.push(...others.map((one) => ["bad", one.text[0].toUpperCase() + one.text.slice(1)]));
   // The cursor of a halted one may be no position in this feed.
-  if (!status.halted) all.push(behind > 0 ? ["plain", `${grouped(behind)} behind`] : ["good", "All taken"]);
+  if (!status.halted && behind > 0) all.push(["plain", `${grouped(behind)} behind`]);
+  else if (!status.halted && others.length === 0) all.push(["good", "All taken"]);
   return all;
 }
 

@@ -71,6 +71,8 @@ async fn shop(
         feed_proxy_sees_credentials: false,
         poll_interval: config.poll_interval,
     };
+    // The first start of a shop is nothing to warn of. If it cannot be made, the databases say why.
+    let _ = std::fs::create_dir_all(&config.data_dir);
     let database = |name: &str| DatabaseSettings::of(moving::sqlite(&config.data_dir, name));
     let settings = |name: &str| -> anyhow::Result<Settings> {
         Ok(Settings {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
+use feed_console::subscription::concern::Concern;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use tower::ServiceExt;
@@ -48,6 +49,7 @@ pub(crate) struct Followed {
     pub(crate) parked: i64,
     pub(crate) halted: Option<String>,
     pub(crate) paused: Option<IgnoredAny>,
+    pub(crate) concerns: Vec<Concern>,
 }
 
 impl Services {

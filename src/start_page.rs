@@ -8,6 +8,7 @@ use chrono::Utc;
 use feed_chassis::grouped;
 use feed_chassis::html::{Frame, instant, script, stylesheet};
 use feed_chassis::routing::get;
+use feed_console::subscription::concern::Kind;
 use feed_core::http::BaseUrl;
 use maud::{Markup, html};
 
@@ -162,12 +163,17 @@ fn state(followed: Option<&Followed>, head: i64) -> Vec<(&'static str, String)> 
     if followed.parked > 0 {
         state.push(("bad", format!("{} parked", grouped(followed.parked))));
     }
+    let said = [Kind::Halted, Kind::Paused, Kind::Parked];
+    let others = followed.concerns.iter();
+    let others: Vec<_> = others.filter(|one| !said.contains(&one.kind)).collect();
+    state.extend(others.iter().map(|one| ("bad", one.title())));
     // The cursor of a halted one may be no position in this feed.
     if followed.halted.is_none() {
-        state.push(match head - followed.sequence {
-            behind @ 1.. => ("plain", format!("{} behind", grouped(behind))),
-            _ => ("good", "All taken".to_owned()),
-        });
+        match head - followed.sequence {
+            behind @ 1.. => state.push(("plain", format!("{} behind", grouped(behind)))),
+            _ if others.is_empty() => state.push(("good", "All taken".to_owned())),
+            _ => {}
+        }
     }
     state
 }

@@ -274,7 +274,7 @@ async fn listeners_leave_connections_to_read_with() {
     let (handle, shutdown) = (consumer.handle(), consumer.shutdown());
     let consuming = tokio::spawn(consumer.run());
     for count in 1..=3 {
-        publisher.append(&event("order/1")).await;
+        publisher.commit("order/1").await;
         publisher.feed.committed();
         until("it is taken", async || {
             handle.status().await.unwrap().sequence == count

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::command::words::{behind, counted, grouped, moment, span};
+use super::command::words::{behind, counted, grouped, moment, sentence, span};
 use feed_core::consumer::{Lag, Pace, Reconciliation, Status, Totals};
 
 /// The kind of a concern.
@@ -53,6 +53,12 @@ impl Concern {
     fn new(kind: Kind, text: impl Into<String>, why: Option<String>) -> Self {
         let text = text.into();
         Self { kind, text, why }
+    }
+
+    /// Returns the few words as a sentence begins: `3 parked`, `The last poll failed`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        sentence(&self.text)
     }
 }
 

@@ -23,7 +23,8 @@ pub enum Command {
         /// Print the JSON that `GET /status` answers
         #[arg(long)]
         json: bool,
-        /// Watch for ten seconds first, to say whether it catches up, and until when
+        /// Watch for ten seconds first, to say whether it catches up, and until when; without this option only if events have
+        /// waited for a minute
         #[arg(long)]
         pace: bool,
     },

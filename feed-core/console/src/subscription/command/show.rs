@@ -31,6 +31,9 @@ pub(in crate::subscription) struct StatusDocument {
 /// How long `--pace` watches: a shorter time has none.
 const WATCHED: Duration = Duration::from_millis(10_100);
 
+/// From this lag on, in seconds, the pace is watched in any case: whether it catches up decides about the exit code.
+const LATE: i64 = 60;
+
 /// The differences included in the status. `reconcile` names more.
 const NAMED: usize = 100;
 
@@ -58,8 +61,10 @@ pub(super) async fn status<B: Backend>(
     json: bool,
     pace: bool,
 ) -> Result<Done, CommandError> {
-    if pace {
-        handle.sample(&handle.status().await?);
+    let before = handle.status().await?;
+    let is_late = before.lag.events > 0 && before.lag.seconds >= Some(LATE);
+    if pace || is_late && !before.is_stopped() {
+        handle.sample(&before);
         tokio::time::sleep(WATCHED).await;
     }
     let document = StatusDocument::of(handle).await?;
