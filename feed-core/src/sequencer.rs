@@ -326,6 +326,7 @@ impl<B: Backend> Sequencer<B> {
         let (mut failing, mut is_stuck) = (None, false);
         let mut second = OpenSecond::default();
         let mut closing: Option<JoinHandle<sqlx::Result<()>>> = None;
+        let mut closes_from = Instant::now();
         loop {
             let closed = OptionFuture::from(closing.as_mut());
             tokio::select! {
@@ -363,7 +364,10 @@ impl<B: Backend> Sequencer<B> {
                     }
                     is_stuck = self.report_stuck(is_stuck);
                     // Beside the steps: on SQLite it may wait long for another writer.
-                    if let (Some((head, until)), None) = (due, &closing) {
+                    if let (Some((head, until)), None) = (due, &closing)
+                        && Instant::now() >= closes_from
+                    {
+                        closes_from = Instant::now() + TICK;
                         let database = self.database.clone();
                         closing = Some(tokio::spawn(async move {
                             let closing = B::close_second(database.numbering(), &head, until);
