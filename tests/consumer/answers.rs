@@ -100,7 +100,7 @@ async fn an_answer_that_is_no_feed_is_named<B: Recording>(url: &str) {
         ),
         (
             Reply::redirect(302, "/login?token=s3cret"),
-            "/login?token=s3cret answered text/html instead of a feed",
+            "/login?token=… answered text/html instead of a feed",
         ),
         (
             Reply::redirect(302, portal),
@@ -136,10 +136,7 @@ async fn an_answer_that_is_no_feed_is_named<B: Recording>(url: &str) {
         fake.at("/feed", answer);
         let error = reader.fails().await;
         assert_says(&error.replace("?…;", "?… ;"), &[said]);
-        assert!(
-            !error.contains("s3cret@") && !error.contains("#s3cret"),
-            "{error}"
-        );
+        assert!(!error.contains("s3cret"), "{error}");
     }
     // However long it is.
     let long = format!("https://login.example/{}", "x".repeat(20_000));

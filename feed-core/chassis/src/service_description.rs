@@ -63,7 +63,8 @@ impl ServiceDescription {
 }
 
 fn leading_to(link: Option<HeaderValue>, mut response: Response) -> Response {
-    if let Some(link) = link {
+    // A cache would replace all links of the stored answer by those of a 304 (RFC 9111, section 3.2).
+    if let Some(link) = link.filter(|_| response.status() != StatusCode::NOT_MODIFIED) {
         response.headers_mut().append(header::LINK, link);
     }
     response

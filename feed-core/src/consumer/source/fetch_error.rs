@@ -132,6 +132,14 @@ fn said(detail: &str) -> String {
 }
 
 impl FetchError {
+    /// Returns the pause that the server asks for, if it does.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Returns how long to pause before a request without a wait, which shows whether an
     /// intermediary cut only the wait; `None` if this is another error.
     pub(crate) fn cuts_a_wait(&self) -> Option<Duration> {

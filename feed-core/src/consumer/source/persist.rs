@@ -11,7 +11,10 @@ use super::fetch_error::FetchError;
 /// The pause before the second attempt; it grows with each.
 pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
-/// Makes up to `attempts` attempts.
+/// A server that asks for a longer pause is asked again by the next round.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Makes up to `attempts` attempts, at the pace that the server asks for.
 pub(crate) async fn with_retries<T, F>(
     attempts: u32,
     mut ask: impl FnMut() -> F,
@@ -21,14 +24,17 @@ where
 {
     let mut attempt = 1;
     loop {
-        match ask().await {
-            Err(error) if attempt < attempts && passes(&error) => {
-                warn!(error = with_causes(&error), "asking again");
-                tokio::time::sleep(PAUSE * attempt).await;
-                attempt += 1;
-            }
+        let error = match ask().await {
+            Err(error) if attempt < attempts && passes(&error) => error,
             answer => return answer,
+        };
+        let pause = (PAUSE * attempt).max(error.retry_after().unwrap_or_default());
+        if pause > LONGEST_PAUSE {
+            return Err(error);
         }
+        warn!(error = with_causes(&error), "asking again");
+        tokio::time::sleep(pause).await;
+        attempt += 1;
     }
 }
 
