@@ -91,7 +91,14 @@ pub async fn place_many(client: &Client, count: u64) {
 ///
 /// The database refuses.
 pub async fn copy_an_order(order_url: &str, first: i64, count: i64) {
-    let own = ["id", "idempotency_key", "shipping_street", "status"];
+    // The one that is copied may be cancelled.
+    let own = [
+        "id",
+        "idempotency_key",
+        "shipping_street",
+        "status",
+        "updated",
+    ];
     let orders = columns(order_url, "orders", &own).await;
     let lines = columns(order_url, "order_line", &["order_id"]).await;
     let last = first + count - 1;
@@ -115,9 +122,9 @@ pub async fn copy_an_order(order_url: &str, first: i64, count: i64) {
     };
     let sql = format!(
         "{begin};
-         INSERT INTO orders (id, shipping_street, status, {orders}) {own_id}
+         INSERT INTO orders (id, shipping_street, status, updated, {orders}) {own_id}
          {copies}
-         SELECT n, 'Dock ' || n, 'placed', {orders} FROM orders, copy
+         SELECT n, 'Dock ' || n, 'placed', orders.placed, {orders} FROM orders, copy
          WHERE 'order/' || orders.id = (SELECT subject FROM placed);
          INSERT INTO order_line (order_id, {lines})
          {copies}

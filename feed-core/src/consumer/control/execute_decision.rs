@@ -130,7 +130,7 @@ async fn replay<B: Backend, E: Effect<B>>(
                     .within(TRANSACTION, begun)
                     .await?
                 {
-                    Mark::DecidedBefore.reached();
+                    was_first();
                     return Ok(());
                 }
             }
@@ -148,6 +148,11 @@ async fn replay<B: Backend, E: Effect<B>>(
         false,
     )
     .await
+}
+
+/// Another instance has executed the decision, or begun to, or an operator has taken it back.
+fn was_first() {
+    Mark::DecidedBefore.reached();
 }
 
 /// Moves the cursors before `from`. Returns false if another instance has done so, or the decision is closed.
@@ -265,8 +270,7 @@ async fn commit<B: Backend, E: Effect<B>>(
         .await?
     {
         true => warn!("carried out a decision about {s}: {outcome}"),
-        // Another instance has executed it.
-        false => Mark::DecidedBefore.reached(),
+        false => was_first(),
     }
     Ok(())
 }
