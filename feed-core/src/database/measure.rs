@@ -17,6 +17,15 @@ impl<B: Backend> Measured for Database<B> {
                 suspicion,
                 ..
             } = &*self.shared;
+            let pools = match pools.ours.is_empty() {
+                true => vec![("host", &pools.reader)],
+                false => vec![("write", &pools.transactions), ("read", &pools.reader)],
+            };
+            // Before the questions, which take one.
+            let connections: Vec<Metric> = pools
+                .into_iter()
+                .flat_map(|(name, pool)| connections::<B>(name, pool))
+                .collect();
             let ping = turns.ask(suspicion, async move { B::ping(&pool).await });
             let is_up = ping.await.is_some() && self.is_there();
             let gauge =
@@ -40,14 +49,7 @@ impl<B: Backend> Measured for Database<B> {
                 }
                 false => None,
             };
-            let pools = match pools.ours.is_empty() {
-                true => vec![("host", &pools.reader)],
-                false => vec![("write", &pools.transactions), ("read", &pools.reader)],
-            };
-            let pools = pools
-                .into_iter()
-                .flat_map(|(name, pool)| connections::<B>(name, pool));
-            [up].into_iter().chain(ready).chain(pools).collect()
+            [up].into_iter().chain(ready).chain(connections).collect()
         })
     }
 }
