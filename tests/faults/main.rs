@@ -14,6 +14,7 @@ mod failover;
 mod fleet;
 mod forged;
 mod front;
+mod group;
 mod guards;
 mod hangups;
 mod history;

@@ -7,7 +7,8 @@ use harness::metrics::Metrics;
 use serde_json::{Value, json};
 
 use crate::evidence::Evidence;
-use crate::fleet::{Fleet, Group};
+use crate::fleet::Fleet;
+use crate::group::Group;
 use crate::rules::{Checked, holds, list, number, same_list, text};
 
 /// What a consumer reports about its lag and about failed events.

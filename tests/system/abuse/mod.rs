@@ -1,6 +1,6 @@
 //! Clients and feeds that take as much as they get: the service stays up and answers others, and
 //! its memory is bounded (I11). How each is refused is tested for
-//! `feed-core/chassis/src/connections.rs` and in `tests/consumer`; here a whole process has to bear
+//! `feed-core/chassis/src/connections/mod.rs` and in `tests/consumer`; here a whole process has to bear
 //! all of it.
 
 mod feeds;
