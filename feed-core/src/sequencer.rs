@@ -405,7 +405,7 @@ impl<B: Backend> Sequencer<B> {
         let is_stuck = waited >= STUCK;
         match (was_stuck, is_stuck) {
             (false, true) => warn!(
-                "committed events have no numbers since {} s, and no reader sees them: another session holds the row of \
+                "committed events have been without a number for {} s, and no reader sees them: another session holds the row of \
                  feed_head; end its transaction",
                 waited.as_secs()
             ),
