@@ -32,8 +32,8 @@ use crate::trace;
 ///
 /// Returns the database's error; the transaction can then only be rolled back. Returns
 /// [`sqlx::Error::Encode`] with an [`InvalidEvent`] if readers could not process the event, for
-/// example if its data is not JSON; nothing has changed then. On SQLite, [`sqlx::Error::Configuration`] if no
-/// [`Feed`](crate::Feed) has been opened on the database yet; on PostgreSQL the event then waits for one.
+/// example if its data is not JSON; nothing has changed then. If no [`Feed`](crate::Feed) has been opened on the database
+/// yet, SQLite refuses the event; on PostgreSQL it waits for one.
 pub async fn append<B: Backend>(
     tx: &mut Transaction<'_, B>,
     event: &NewEvent,

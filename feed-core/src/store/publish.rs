@@ -183,14 +183,6 @@ pub(crate) const CHANNEL: &str = "feed_head";
 
 /// The publishing side's operations that each database implements in its own way.
 pub(crate) trait NativePublish: sqlx::Database {
-    /// Inserts `event` into the outbox.
-    fn append(
-        tx: &mut Transaction<'_, Self>,
-        id: EventId,
-        event: &NewEvent,
-        traceparent: Option<&str>,
-    ) -> impl Answer<()>;
-
     /// Locks the events of `subject` without a sequence, so that they get none before the
     /// transaction ends; returns them with their data.
     fn unnumbered(
@@ -232,6 +224,14 @@ pub(crate) trait Publish: sqlx::Database {
 
     /// Returns the CloudEvents `source`; `None` if no instance has stored it.
     fn source(pool: &Pool<Self>) -> impl Answer<Option<String>>;
+
+    /// Inserts `event` into the outbox.
+    fn append(
+        tx: &mut Transaction<'_, Self>,
+        id: EventId,
+        event: &NewEvent,
+        traceparent: Option<&str>,
+    ) -> impl Answer<()>;
 
     /// Returns the first `limit` numbered events of `subject` after `after`, with their data.
     fn numbered(

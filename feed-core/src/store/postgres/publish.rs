@@ -6,37 +6,11 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgPool, PgTransaction, Postgres, Row};
 
-use crate::event::{EventId, NewEvent, Sequence};
+use crate::event::{EventId, Sequence};
 use crate::store::publish::Published;
 use crate::store::publish::{HeadRead, NativePublish, Numbered};
 
 impl NativePublish for Postgres {
-    async fn append(
-        tx: &mut PgTransaction<'_>,
-        id: EventId,
-        event: &NewEvent,
-        traceparent: Option<&str>,
-    ) -> sqlx::Result<()> {
-        sqlx::query(
-            "INSERT -- outbox::append
-             INTO feed_outbox
-                 (id, event_type, subject, time, title, summary, link, data, traceparent)
-             VALUES ($1, $2, $3, date_trunc('milliseconds', $4), $5, $6, $7, $8, $9)",
-        )
-        .bind(id)
-        .bind(&event.event_type)
-        .bind(&event.subject)
-        .bind(event.time)
-        .bind(&event.title)
-        .bind(&event.summary)
-        .bind(&event.link)
-        .bind(&event.data)
-        .bind(traceparent)
-        .execute(&mut **tx)
-        .await?;
-        Ok(())
-    }
-
     async fn unnumbered(
         tx: &mut PgTransaction<'_>,
         subject: &str,

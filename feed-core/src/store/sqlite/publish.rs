@@ -1,60 +1,13 @@
-//! The publishing side, where SQLite's differs: there is one writer at a time, so an event gets its sequence in the
-//! transaction of the change that it describes.
+//! The publishing side, where SQLite's differs: there is one writer at a time, so a trigger of `feed_outbox` gives an event
+//! its sequence in the transaction of the change that it describes (`migrations/sqlite/0013_expand_leap_second.sql`).
 
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
-use super::dialect::{NOW, instant};
-use crate::event::{EventId, NewEvent, Sequence};
+use crate::event::{EventId, Sequence};
 use crate::store::publish::NativePublish;
 use crate::store::publish::Published;
-use crate::store::sql::sql;
 
 impl NativePublish for Sqlite {
-    async fn append(
-        tx: &mut SqliteTransaction<'_>,
-        id: EventId,
-        event: &NewEvent,
-        traceparent: Option<&str>,
-    ) -> sqlx::Result<()> {
-        // The head first: this takes the write lock, so that the number is the next one.
-        let (sequence, updated): (Sequence, String) = sqlx::query_as(sql!(
-            "UPDATE -- outbox::number
-             feed_head
-             SET sequence = (SELECT sequence FROM feed_next), anchor = $1,
-                 updated = max({NOW}, updated, coalesce(closed_until, updated))
-             RETURNING sequence, updated"
-        ))
-        .bind(id)
-        .fetch_optional(&mut **tx)
-        .await?
-        .ok_or_else(|| {
-            let missing =
-                "no feed has been opened on this database: Feed::open comes before the first event";
-            sqlx::Error::Configuration(missing.into())
-        })?;
-        sqlx::query(
-            "INSERT -- outbox::append
-             INTO feed_event
-                 (sequence, id, event_type, subject, time, updated, title, summary, link, data,
-                  traceparent)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind(sequence)
-        .bind(id)
-        .bind(&event.event_type)
-        .bind(&event.subject)
-        .bind(instant(event.time))
-        .bind(updated)
-        .bind(&event.title)
-        .bind(&event.summary)
-        .bind(&event.link)
-        .bind(&event.data)
-        .bind(traceparent)
-        .execute(&mut **tx)
-        .await?;
-        Ok(())
-    }
-
     async fn unnumbered(
         _: &mut SqliteTransaction<'_>,
         _: &str,

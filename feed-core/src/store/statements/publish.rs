@@ -1,13 +1,13 @@
 //! Statements on the feed's head and its events.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use sqlx::{FromRow, Row as _};
 
 use super::{
     Db, GREATEST, HAS_UNNUMBERED, NOW, NOW_MILLIS, Pool, Row, Transaction, instant, is_in, list,
 };
 use crate::cursor::Epoch;
-use crate::event::{Entry, Event, EventId, Sequence, is_traceparent};
+use crate::event::{Entry, Event, EventId, NewEvent, Sequence, is_traceparent};
 use crate::store::publish::{Filter, Head, HeadRead, Publish, Quarantined, Text};
 use crate::store::sql::sql;
 
@@ -88,6 +88,32 @@ impl Publish for Db {
         )
         .fetch_one(pool)
         .await
+    }
+
+    async fn append(
+        tx: &mut Transaction<'_>,
+        id: EventId,
+        event: &NewEvent,
+        traceparent: Option<&str>,
+    ) -> sqlx::Result<()> {
+        sqlx::query(
+            "INSERT -- outbox::append
+             INTO feed_outbox
+                 (id, event_type, subject, time, title, summary, link, data, traceparent)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(id)
+        .bind(&event.event_type)
+        .bind(&event.subject)
+        .bind(instant(event.time.trunc_subsecs(3)))
+        .bind(&event.title)
+        .bind(&event.summary)
+        .bind(&event.link)
+        .bind(&event.data)
+        .bind(traceparent)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
     }
 
     async fn numbered(
