@@ -124,8 +124,8 @@ impl<B: Backend> Feed<B> {
     /// that was restored to an older state: events that readers have seen after that state are
     /// gone, and other events would get their sequences. Returns the new epoch.
     ///
-    /// Each consumer then halts until an operator resumes it from the first event; events that it
-    /// has applied have no second effect.
+    /// Each consumer then halts until an operator resumes it from the first event. Events that it has applied have no second
+    /// effect, as [`ResumeFrom::Start`](crate::consumer::ResumeFrom::Start) describes.
     ///
     /// # Errors
     ///

@@ -135,7 +135,8 @@ pub enum Own {
     /// Use it before the service starts on a database that is older than what consumers have read:
     /// events they have read are lost, and new ones would get the same numbers. With a new epoch, each
     /// consumer halts until an operator runs `resume --from-start`; events that it has already applied
-    /// have no second effect. New orders, customers and items get numbers above these, so that no number
+    /// have no second effect, by their claims or the business keys of their effects. New orders, customers
+    /// and items get numbers above these, so that no number
     /// that was lost is used again: an order would get the invoice of another one, and an erasure would
     /// erase another person. A number that is too high does no harm.
     #[command(
