@@ -136,9 +136,9 @@ pub enum Own {
     /// events they have read are lost, and new ones would get the same numbers. With a new epoch, each
     /// consumer halts until an operator runs `resume --from-start`; events that it has already applied
     /// have no second effect, by their claims or the business keys of their effects. New orders, customers
-    /// and items get numbers above these, so that no number
-    /// that was lost is used again: an order would get the invoice of another one, and an erasure would
-    /// erase another person. A number that is too high does no harm.
+    /// and items get numbers above these, so that no number that was lost is used again: an order would
+    /// get the invoice of another one, and an erasure would erase another person. A number that is too
+    /// high does no harm.
     #[command(
         after_help = "Example: restored --last-order 1234 --last-customer 300 --last-item 40"
     )]
