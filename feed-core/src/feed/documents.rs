@@ -59,12 +59,17 @@ impl Documents {
         entries: &'a [Entry],
     ) -> Document<'a> {
         let newest = entries.last().or_else(|| Some(&events.last()?.entry));
+        // The tag of an empty feed does not tell when its presentation changed last.
+        let unchanged = match head.sequence {
+            0 => head.created,
+            _ => head.updated,
+        };
         Document {
             id: head.feed_id.urn(),
             title: Cow::Borrowed(&self.title),
             subtitle: self.subtitle.as_deref(),
             author: &self.author,
-            updated: newest.map_or(head.updated, |entry| entry.updated),
+            updated: newest.map_or(unchanged, |entry| entry.updated),
             cursor,
             links,
             filter: None,

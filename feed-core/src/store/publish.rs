@@ -21,7 +21,7 @@ pub(crate) struct Head {
     /// Sequence and id of the newest event.
     pub(crate) sequence: Sequence,
     pub(crate) anchor: Option<EventId>,
-    /// When that event was numbered; when the feed was created while it is empty.
+    /// When that event was numbered, or the presentation changed after it.
     pub(crate) updated: DateTime<Utc>,
     /// The end of the last closed second: events numbered later have this date or a later one.
     pub(crate) closed_until: Option<DateTime<Utc>>,

@@ -21,6 +21,7 @@ use crate::support::{
 
 harness::on_both_databases! {
     a_tag_stands_for_the_bytes
+    a_tag_of_an_empty_feed_stands_for_the_bytes
     a_further_schema_changes_the_tags
     a_title_changes_the_tags
     a_filtered_view_whose_link_changes_has_another_tag
@@ -87,6 +88,15 @@ async fn a_tag_stands_for_the_bytes<B: Testable>(url: &str) {
             }
         }
     }
+}
+
+/// Instances that differ are restarted in turn.
+async fn a_tag_of_an_empty_feed_stands_for_the_bytes<B: Testable>(url: &str) {
+    let before = Publisher::<B>::open(url).await.get("/feed", &[]).await;
+    Publisher::<B>::at(url, OTHERS[0]).await;
+    let after = Publisher::<B>::open(url).await.get("/feed", &[]).await;
+    assert_eq!(after.header("etag"), before.header("etag"));
+    assert_eq!(after.body, before.body);
 }
 
 /// An entry links to the schema of its type.
