@@ -39,8 +39,6 @@ pub(crate) struct Skip<'a> {
 pub struct ParkedEvent {
     /// The event's id.
     pub id: String,
-    #[serde(skip)]
-    pub(crate) partition: i64,
     /// The event's subject.
     pub subject: String,
     /// The `CloudEvents` type; `null` if the feed gives none, or if an older version has parked it.

@@ -91,7 +91,7 @@ impl Operate for Db {
     async fn parked(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<ParkedEvent>> {
         sqlx::query_as(
             "SELECT -- parked::list
-             event_id AS id, partition, subject, event_type, sequence, reason, attempts, parked_at, retry_at
+             event_id AS id, subject, event_type, sequence, reason, attempts, parked_at, retry_at
              FROM feed_parked WHERE subscription = $1 ORDER BY position LIMIT $2",
         )
         .bind(s)
@@ -108,7 +108,7 @@ impl Operate for Db {
     ) -> sqlx::Result<Vec<ParkedEvent>> {
         sqlx::query_as(sql!(
             "SELECT -- parked::about
-             event_id AS id, partition, subject, event_type, sequence, reason, attempts, parked_at, retry_at
+             event_id AS id, subject, event_type, sequence, reason, attempts, parked_at, retry_at
              FROM feed_parked
              WHERE subscription = $1 AND (event_id {in_list} OR subject {in_list})
              ORDER BY position LIMIT $3",
@@ -504,7 +504,7 @@ from_row! {
 }
 
 from_row! {
-    ParkedEvent: id, partition, subject, event_type, sequence, reason, attempts, parked_at, retry_at
+    ParkedEvent: id, subject, event_type, sequence, reason, attempts, parked_at, retry_at
 }
 
 from_row! {
