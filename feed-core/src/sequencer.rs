@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::database::Database;
-use crate::database::news::News;
+use crate::database::notifications::Notifications;
 use crate::event::Sequence;
 use crate::reached::Mark;
 use crate::store::Backend;
@@ -316,10 +316,10 @@ impl<B: Backend> Sequencer<B> {
 
     /// Runs until `shutdown`; then numbers the rest, so that no event waits for another instance.
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
-        let mut news = News::<B>::on(CHANNEL);
+        let mut notifications = Notifications::<B>::on(CHANNEL);
         let listens = self.access == Access::Write;
         if listens {
-            news.listen(&self.database);
+            notifications.listen(&self.database);
         }
         let (mut next, mut paced) = (Instant::now(), Instant::now());
         let mut committed = false;
@@ -347,7 +347,7 @@ impl<B: Backend> Sequencer<B> {
                         continue;
                     }
                 }
-                said = news.heard() => {
+                said = notifications.next() => {
                     // Usually this instance's own notification.
                     let sequence = said.and_then(|said| said.parse().ok());
                     if sequence.is_some_and(|sequence: i64| sequence <= self.head().sequence) {
@@ -387,7 +387,7 @@ impl<B: Backend> Sequencer<B> {
                 }
             }
             if failing.is_none() && listens {
-                news.listen(&self.database);
+                notifications.listen(&self.database);
             }
         }
         match self.number_all(BUSY).await {

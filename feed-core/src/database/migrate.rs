@@ -109,7 +109,7 @@ VALUES ({version}, '{stored}', TRUE, {begin}{hex}{end}, 0);
             &self.shared.pools.writer,
             &migrator,
             self.shared.schema.as_deref(),
-            &self.shared.suspicion,
+            &self.shared.health,
         )
         .await?;
         self.knows(schema);

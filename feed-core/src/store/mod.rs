@@ -31,7 +31,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Pool, SqlStr};
 
 use crate::database::DatabaseOptions;
-use crate::database::timeout::Suspicion;
+use crate::database::timeout::ConnectionHealth;
 use crate::transfer::Migrations;
 use answer::Answer;
 pub(crate) use begin::begin_with;
@@ -80,7 +80,7 @@ pub(crate) trait Open: sqlx::Database {
     /// Opens the pools, and checks that the database can be used.
     fn connect(
         options: &DatabaseOptions,
-        suspicion: &Suspicion,
+        health: &ConnectionHealth,
     ) -> impl Future<Output = Result<Pools<Self>, DatabaseError>> + Send;
 
     /// Checks whether a pool of the host can be used, and how.
@@ -94,7 +94,7 @@ pub(crate) trait Open: sqlx::Database {
         pool: &Pool<Self>,
         migrator: &Migrator,
         schema: Option<&str>,
-        suspicion: &Suspicion,
+        health: &ConnectionHealth,
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
 }
 
