@@ -239,8 +239,8 @@ impl<B: Backend> Feed<B> {
     ///
     /// Returns the error of the database.
     pub async fn publish(&self) -> sqlx::Result<Cursor> {
-        let look = self.inner.sequencer.number_all(Duration::MAX).await?;
-        Ok(look.head.cursor())
+        let read = self.inner.sequencer.number_all(Duration::MAX).await?;
+        Ok(read.head.cursor())
     }
 
     /// Returns the cursor at the newest event that this instance knows. Costs no query.
