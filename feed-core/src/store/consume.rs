@@ -172,7 +172,7 @@ impl Reported {
 
 /// The state of a subscription.
 #[derive(Debug, Clone)]
-pub(crate) struct Standing {
+pub(crate) struct SubscriptionState {
     pub(crate) reported: Reported,
     pub(crate) epoch: Option<String>,
     /// The lowest cursor of all partitions, and when the event there was published.

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use sqlx::{Pool, Transaction};
 
 use super::answer::Answer;
-use super::consume::{Position, Reported, Standing};
+use super::consume::{Position, Reported, SubscriptionState};
 use crate::event::Sequence;
 
 /// The progress of a subscription: what metrics need, without reading more than some rows.
@@ -228,7 +228,7 @@ pub(crate) trait Operate: sqlx::Database {
     fn subscriptions(pool: &Pool<Self>) -> impl Answer<Vec<String>>;
 
     /// Returns the state of the subscription.
-    fn standing(pool: &Pool<Self>, s: &str) -> impl Answer<Standing>;
+    fn subscription_state(pool: &Pool<Self>, s: &str) -> impl Answer<SubscriptionState>;
 
     /// Returns the progress of the subscription.
     fn progress(pool: &Pool<Self>, s: &str) -> impl Answer<Progress>;

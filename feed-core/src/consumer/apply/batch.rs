@@ -24,7 +24,7 @@ use crate::partition::partition_of;
 use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Position};
-use crate::trace::Work;
+use crate::trace::TransactionSpans;
 
 /// The outcome of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ struct Begun<B: Backend> {
     won: usize,
     /// The events to apply now.
     ready: Vec<Arrival>,
-    work: Work,
+    spans: TransactionSpans,
 }
 
 /// Applies events.
@@ -213,14 +213,14 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             arrived,
             won,
             ready,
-            work,
+            spans,
         } = instance.database.within(TRANSACTION, begun).await?;
         let (mut applied, mut passed_over) = (Vec::new(), PassedOver::new());
         match (failure, ready.as_slice()) {
             (_, []) => self.caller.commit(tx, guard, &[]).await?,
             (Some(failure), [one]) => {
                 let reason = describe(&failure);
-                work.fail(&reason);
+                spans.fail(&reason);
                 let s = &instance.subscription;
                 let parked = park(&mut tx, s, one, Some(&failure));
                 instance.database.statement(parked).await?;
@@ -242,7 +242,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             }
         }
         self.counts.committed(arrived, won);
-        work.done();
+        spans.committed();
         let count = applied.len();
         // Log after the commit, since the message is not true before. Log beside the next batch,
         // since a hundred lines take as long as some of its statements.
@@ -285,7 +285,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         if won < arrived {
             Mark::ClaimedBefore.reached();
         }
-        let work = Work::on(arrivals.iter().map(Arrival::applying));
+        let spans = TransactionSpans::new(arrivals.iter().map(Arrival::applying));
         let (waiting, ready) = match any_decided {
             true => self.split_blocked(&mut tx, arrivals, applies).await?,
             false => (Vec::new(), arrivals),
@@ -304,7 +304,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             arrived,
             won,
             ready,
-            work,
+            spans,
         })
     }
 

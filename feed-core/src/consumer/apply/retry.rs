@@ -19,7 +19,7 @@ use crate::database::timeout::TRANSACTION;
 use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::{Held, Parked};
-use crate::trace::{Kind, Work, of_event};
+use crate::trace::{Kind, TransactionSpans, of_event};
 
 /// Subjects retried in one round, so that new events do not wait long.
 const SUBJECTS: i64 = 100;
@@ -194,7 +194,7 @@ async fn retry_first<B: Backend, E: Effect<B>>(
     }
     let (parent, now) = (event.traceparent.as_deref(), SystemTime::now());
     let applying = of_event("feed.apply", Kind::Internal, &event.id, parent, now);
-    let work = Work::on(std::iter::once(applying));
+    let spans = TransactionSpans::new(std::iter::once(applying));
     let (s, events) = (&caller.instance.subscription, std::slice::from_ref(&event));
     let unparked = async {
         // Skips of events before it can no longer be undone (I6).
@@ -203,7 +203,7 @@ async fn retry_first<B: Backend, E: Effect<B>>(
     };
     caller.instance.database.statement(unparked).await?;
     caller.call(tx, B::Guard::default(), events).await?;
-    work.done();
+    spans.committed();
     let shown = printable(&event.id);
     info!(event.id, event.subject, "applied parked event {shown}");
     Ok(EventOutcome::Applied)

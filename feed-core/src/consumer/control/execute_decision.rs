@@ -389,9 +389,9 @@ async fn replay_position<B: Backend, E: Effect<B>>(
     from: Sequence,
 ) -> Result<Result<Position, String>, PollError> {
     let (pool, s, _) = follower.instance.scope();
-    let standing = B::standing(pool, s);
-    let standing = follower.instance.database.statement(standing).await?;
-    let Some(epoch) = standing.epoch else {
+    let state = B::subscription_state(pool, s);
+    let state = follower.instance.database.statement(state).await?;
+    let Some(epoch) = state.epoch else {
         return Ok(match from {
             1 => Ok(Position::default()),
             _ => Err("the feed has no numbers, only 1 is possible".to_owned()),

@@ -5,7 +5,7 @@ use sqlx::{FromRow, Row as _};
 use super::{Db, FOR_UPDATE, NOW, Pool, Row, Transaction, from_row, is_in, list, now_plus};
 use crate::event::Sequence;
 use crate::store::COUNTED;
-use crate::store::consume::{Reported, Standing};
+use crate::store::consume::{Reported, SubscriptionState};
 use crate::store::operate::{
     Attempt, InstanceStatus, Operate, Outcome, ParkedEvent, Progress, SkippedEvent, TakenEvent,
 };
@@ -29,7 +29,7 @@ impl Operate for Db {
         .await
     }
 
-    async fn standing(pool: &Pool, s: &str) -> sqlx::Result<Standing> {
+    async fn subscription_state(pool: &Pool, s: &str) -> sqlx::Result<SubscriptionState> {
         sqlx::query_as(sql!(
             "SELECT -- subscription::standing
              lowest.epoch, COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head, taken_until,
@@ -495,7 +495,7 @@ from_row! {
 }
 
 from_row! {
-    Standing: epoch, sequence, updated, last_error, feed, parked, waiting, skipped, halted, paused_at, paused_by,
+    SubscriptionState: epoch, sequence, updated, last_error, feed, parked, waiting, skipped, halted, paused_at, paused_by,
         paused_because, begins, decision, furthest, now; reported
 }
 

@@ -36,7 +36,7 @@ use crate::consumer::source::redact::redact_url;
 use crate::consumer::source::walk::{Limits, Walk, WalkError};
 use crate::event::Sequence;
 use crate::store::Backend;
-use crate::store::consume::Standing;
+use crate::store::consume::SubscriptionState;
 
 pub use cited::Cited;
 pub use period::{Bound, Period};
@@ -172,9 +172,9 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     let start = Snapshot::of(handle).await?;
     let source = Source::new(&handle.subscription);
     let comparison = Comparison::<B, R>::new(handle, &source, period);
-    let result = match start.standing.epoch.clone() {
+    let result = match start.state.epoch.clone() {
         Some(epoch) => {
-            let taken = start.standing.sequence;
+            let taken = start.state.sequence;
             let mut bounds = [period.from, period.until].into_iter().flatten();
             let untaken = bounds.find_map(|bound| {
                 let sequence = bound.sequence()?;
@@ -202,7 +202,7 @@ async fn numbered<B: Backend, R: Reconcile<B>>(
     start: &Snapshot,
     mut progress: impl FnMut(Sequence, Sequence) + Send,
 ) -> Result<Reconciliation, ReconcileError> {
-    let to = start.standing.sequence;
+    let to = start.state.sequence;
     let first = comparison.period.from.and_then(Bound::sequence);
     let from = first.unwrap_or(start.begins() + 1).max(1);
     let mut walk = Walk::forward(comparison.source, None).with_attempts(ATTEMPTS);
@@ -226,7 +226,7 @@ async fn numbered<B: Backend, R: Reconcile<B>>(
     }
     let mut compared = comparison.compare().await?;
     if !compared.differences.is_empty() {
-        let furthest = Snapshot::of(comparison.handle).await?.standing.furthest;
+        let furthest = Snapshot::of(comparison.handle).await?.state.furthest;
         while let Some((document, _)) = next_until(&mut walk, epoch, furthest).await? {
             let entries = document.entries.iter();
             later.extend(entries.map(|entry| entry.subject().to_owned()));
@@ -340,7 +340,7 @@ impl From<WalkError> for ReconcileError {
 
 /// The state of the subscription at some moment.
 struct Snapshot {
-    standing: Standing,
+    state: SubscriptionState,
     /// The newest executed decision that moved the cursor.
     executed: Option<i64>,
 }
@@ -354,19 +354,19 @@ impl Snapshot {
             .map(|row| row.position)
             .max();
         Ok(Self {
-            standing: B::standing(pool, s).await?,
+            state: B::subscription_state(pool, s).await?,
             executed,
         })
     }
 
     /// Events up to this sequence were never taken.
     fn begins(&self) -> Sequence {
-        self.standing.begins.unwrap_or(0)
+        self.state.begins.unwrap_or(0)
     }
 
     /// Returns true if the cursor has moved otherwise than forward since then.
     fn was_moved(&self, since: &Self) -> bool {
-        let (before, after) = (&self.standing, &since.standing);
+        let (before, after) = (&self.state, &since.state);
         // Of partitions at the same sequence, one may not have the epoch yet.
         let epochs = before.epoch.as_ref().zip(after.epoch.as_ref());
         self.executed != since.executed
