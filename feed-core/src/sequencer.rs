@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::database::Database;
-use crate::database::news::News;
+use crate::database::notifications::Notifications;
 use crate::event::Sequence;
 use crate::reached::Mark;
 use crate::store::Backend;
@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// database, would otherwise answer "nothing new" after others have published (I4).
 const LONGEST_AGE: Duration = Duration::from_secs(1);
 
-/// Rows in quarantine that are logged at once; the next look continues there.
+/// Rows in quarantine that are logged at once; the next read continues there.
 const REPORTED: i64 = 100;
 
 /// Events numbered in one transaction; bounds how long the head is locked.
@@ -68,11 +68,11 @@ pub(crate) struct Sequencer<B: Backend> {
     access: Access,
     head: watch::Sender<Head>,
     /// When the head was read last, in milliseconds since `begun`.
-    looked: AtomicU64,
+    last_read: AtomicU64,
     begun: Instant,
-    /// Held while the head is read or moved, so that a later look never reports less than an
+    /// Held while the head is read or moved, so that a later read never reports less than an
     /// earlier one.
-    looking: Mutex<()>,
+    reading: Mutex<()>,
     committed: Notify,
     /// Increases when the database turns out to have other events under known sequences: one was
     /// corrected, or the database was restored. What was read before is then invalid.
@@ -87,15 +87,18 @@ pub(crate) struct Sequencer<B: Backend> {
 
 impl<B: Backend> Sequencer<B> {
     pub(crate) async fn new(database: Database<B>, access: Access) -> sqlx::Result<Self> {
-        let head = database.statement(B::look(database.reader())).await?.head;
+        let head = database
+            .statement(B::read_head(database.reader()))
+            .await?
+            .head;
         Ok(Self {
             database,
             access,
             traced: AtomicI64::new(head.sequence),
             head: watch::Sender::new(head),
-            looked: AtomicU64::new(0),
+            last_read: AtomicU64::new(0),
             begun: Instant::now(),
-            looking: Mutex::new(()),
+            reading: Mutex::new(()),
             committed: Notify::new(),
             rewrites: AtomicU64::new(0),
             reported: AtomicI64::new(0),
@@ -118,7 +121,7 @@ impl<B: Backend> Sequencer<B> {
         if !self.is_outdated() {
             return Ok(self.head());
         }
-        let _one_at_a_time = self.looking.lock().await;
+        let _one_at_a_time = self.reading.lock().await;
         // Of concurrent callers, the first has already read it.
         if self.is_outdated() {
             Mark::StaleHead.reached();
@@ -128,8 +131,8 @@ impl<B: Backend> Sequencer<B> {
     }
 
     fn is_outdated(&self) -> bool {
-        let looked = Duration::from_millis(self.looked.load(Ordering::Relaxed));
-        self.begun.elapsed().saturating_sub(looked) > LONGEST_AGE
+        let last_read = Duration::from_millis(self.last_read.load(Ordering::Relaxed));
+        self.begun.elapsed().saturating_sub(last_read) > LONGEST_AGE
     }
 
     /// Returns a channel that is notified when the head's cursor moves.
@@ -144,16 +147,16 @@ impl<B: Backend> Sequencer<B> {
 
     /// Reads the head from the database, for a reader who knows of a newer event.
     pub(crate) async fn refresh(&self) -> sqlx::Result<HeadRead> {
-        let _one_at_a_time = self.looking.lock().await;
+        let _one_at_a_time = self.reading.lock().await;
         self.refresh_locked().await
     }
 
     async fn refresh_locked(&self) -> sqlx::Result<HeadRead> {
         let asked = self.begun.elapsed();
-        let look = B::look(self.database.reader());
-        let look = self.database.statement(look).await?;
-        self.adopt(&look, asked).await?;
-        Ok(look)
+        let read = B::read_head(self.database.reader());
+        let read = self.database.statement(read).await?;
+        self.adopt(&read, asked).await?;
+        Ok(read)
     }
 
     /// Logs the rows put into quarantine since the last call, each once. `newest` is the last row.
@@ -198,60 +201,60 @@ impl<B: Backend> Sequencer<B> {
         }
         let (mut busy, mut began) = (BUSY_PAUSE, Instant::now());
         loop {
-            let looking = self.looking.lock().await;
+            let reading = self.reading.lock().await;
             let asked = self.begun.elapsed();
             let numbered = B::number(self.database.numbering(), MOST_NUMBERED);
-            let look = match self.database.statement(numbered).await? {
-                Numbered::Done(look, numbered) => {
-                    if numbered == 0 && look.head.sequence > self.head().sequence {
+            let read = match self.database.statement(numbered).await? {
+                Numbered::Done(read, numbered) => {
+                    if numbered == 0 && read.head.sequence > self.head().sequence {
                         Mark::NumberedBefore.reached();
                     }
-                    self.adopt(&look, asked).await?;
+                    self.adopt(&read, asked).await?;
                     began = Instant::now();
-                    look
+                    read
                 }
                 Numbered::AtCommit => self.refresh_locked().await?,
                 Numbered::Busy => {
                     Mark::HeadLocked.reached();
-                    drop(looking);
+                    drop(reading);
                     tokio::time::sleep(busy).await;
                     busy = (busy * 2).min(LONGEST_BUSY_PAUSE);
-                    let look = self.refresh().await?;
+                    let read = self.refresh().await?;
                     if began.elapsed() >= patience {
-                        return Ok(look);
+                        return Ok(read);
                     }
-                    look
+                    read
                 }
             };
-            if !look.unnumbered {
-                return Ok(look);
+            if !read.unnumbered {
+                return Ok(read);
             }
         }
     }
 
-    /// Takes what was read at `asked`. The caller must hold `looking`, which makes it the newest.
-    async fn adopt(&self, look: &HeadRead, asked: Duration) -> sqlx::Result<()> {
-        let (known, head) = (self.head(), &look.head);
+    /// Takes what was read at `asked`. The caller must hold `reading`, which makes it the newest.
+    async fn adopt(&self, read: &HeadRead, asked: Duration) -> sqlx::Result<()> {
+        let (known, head) = (self.head(), &read.head);
         if known.epoch == head.epoch {
             self.check_history(&known, head).await?;
         }
         let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
-        self.looked.store(asked, Ordering::Relaxed);
+        self.last_read.store(asked, Ordering::Relaxed);
         self.head.send_if_modified(|known| {
             let moved = !known.is_same(head);
             known.clone_from(head);
             moved
         });
-        self.note_stuck(look);
-        self.report_quarantined(look.quarantined).await;
+        self.note_stuck(read);
+        self.report_quarantined(read.quarantined).await;
         Ok(())
     }
 
-    fn note_stuck(&self, look: &HeadRead) {
+    fn note_stuck(&self, read: &HeadRead) {
         let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = look.head.sequence;
+        let at = read.head.sequence;
         let since = stuck.filter(|(known, _)| *known == at);
-        *stuck = look
+        *stuck = read
             .unnumbered
             .then(|| since.unwrap_or((at, Instant::now())));
     }
@@ -316,10 +319,10 @@ impl<B: Backend> Sequencer<B> {
 
     /// Runs until `shutdown`; then numbers the rest, so that no event waits for another instance.
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
-        let mut news = News::<B>::on(CHANNEL);
+        let mut notifications = Notifications::<B>::on(CHANNEL);
         let listens = self.access == Access::Write;
         if listens {
-            news.listen(&self.database);
+            notifications.listen(&self.database);
         }
         let (mut next, mut paced) = (Instant::now(), Instant::now());
         let mut committed = false;
@@ -347,7 +350,7 @@ impl<B: Backend> Sequencer<B> {
                         continue;
                     }
                 }
-                said = news.heard() => {
+                said = notifications.next() => {
                     // Usually this instance's own notification.
                     let sequence = said.and_then(|said| said.parse().ok());
                     if sequence.is_some_and(|sequence: i64| sequence <= self.head().sequence) {
@@ -387,11 +390,11 @@ impl<B: Backend> Sequencer<B> {
                 }
             }
             if failing.is_none() && listens {
-                news.listen(&self.database);
+                notifications.listen(&self.database);
             }
         }
         match self.number_all(BUSY).await {
-            Ok(look) if look.unnumbered => {
+            Ok(read) if read.unnumbered => {
                 warn!("left events without a number: the head is locked")
             }
             Ok(_) => {}
@@ -422,25 +425,25 @@ impl<B: Backend> Sequencer<B> {
         committed: bool,
         second: &mut OpenSecond,
     ) -> sqlx::Result<(Duration, Option<(Head, DateTime<Utc>)>)> {
-        let mut look = if committed {
+        let mut read = if committed {
             self.number_all(BUSY).await?
         } else {
             self.refresh().await?
         };
-        if look.unnumbered {
+        if read.unnumbered {
             Mark::Unannounced.reached();
-            look = self.number_all(BUSY).await?;
+            read = self.number_all(BUSY).await?;
         }
-        let until = second.closes_at(&look.head);
-        if look.head.is_closed() || self.access == Access::Read {
+        let until = second.closes_at(&read.head);
+        if read.head.is_closed() || self.access == Access::Read {
             return Ok((TICK, None));
         }
-        let left = until - look.head.read_at;
+        let left = until - read.head.read_at;
         if left > TimeDelta::zero() {
             return Ok((left.to_std().unwrap_or(TICK).min(TICK), None));
         }
         // Close only this exact head: a change that commits while the statement waits carries an earlier date.
-        Ok((TICK, Some((look.head, until))))
+        Ok((TICK, Some((read.head, until))))
     }
 }
 

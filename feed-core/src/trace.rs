@@ -40,33 +40,32 @@ pub(crate) fn of_event(
 #[cfg(feature = "consume")]
 /// The spans of a transaction: they have failed unless it commits.
 #[derive(Debug)]
-pub(crate) struct Work(Vec<Span>);
+pub(crate) struct TransactionSpans(Vec<Span>);
 
 #[cfg(feature = "consume")]
-impl Work {
-    /// Begins the transaction's work on these spans.
-    pub(crate) fn on(spans: impl Iterator<Item = Span>) -> Self {
+impl TransactionSpans {
+    pub(crate) fn new(spans: impl Iterator<Item = Span>) -> Self {
         match is_on() {
             true => Self(spans.collect()),
             false => Self(Vec::new()),
         }
     }
 
-    /// Marks the work as failed, although it commits.
+    /// Marks them as failed, although the transaction commits.
     pub(crate) fn fail(&self, reason: &str) {
         for span in &self.0 {
             span.fail(reason);
         }
     }
 
-    /// Marks the work as committed.
-    pub(crate) fn done(mut self) {
+    /// Ends them as they are: the transaction has committed.
+    pub(crate) fn committed(mut self) {
         self.0.clear();
     }
 }
 
 #[cfg(feature = "consume")]
-impl Drop for Work {
+impl Drop for TransactionSpans {
     fn drop(&mut self) {
         self.fail("rolled back");
     }

@@ -148,7 +148,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         renew(&instance, &leases).await?;
         // Notify instances that now hold more than their share.
         let notified = B::notify(instance.database.writer(), CHANNEL);
-        instance.statement(notified).await?;
+        instance.database.statement(notified).await?;
         if let Some(reason) = &leases.signals.borrow().halted {
             tracing::error!("the subscription {name} is still halted: {reason}; {if_halted}");
         }

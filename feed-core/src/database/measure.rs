@@ -13,8 +13,8 @@ impl<B: Backend> Measured for Database<B> {
             let pool = self.shared.pools.reader.clone();
             let Shared {
                 pools,
-                turns,
-                suspicion,
+                metrics_queries,
+                health,
                 ..
             } = &*self.shared;
             let pools = match pools.ours.is_empty() {
@@ -26,7 +26,7 @@ impl<B: Backend> Measured for Database<B> {
                 .into_iter()
                 .flat_map(|(name, pool)| connections::<B>(name, pool))
                 .collect();
-            let ping = turns.ask(suspicion, async move { B::ping(&pool).await });
+            let ping = metrics_queries.run(health, async move { B::ping(&pool).await });
             let is_up = ping.await.is_some() && self.is_there();
             let gauge =
                 |name, help, is: bool| Metric::gauge(name, help, &[], f64::from(u8::from(is)));
@@ -39,7 +39,7 @@ impl<B: Backend> Measured for Database<B> {
                 true => {
                     let database = self.clone();
                     let ready = async move { Ok(database.ready().await.is_ok()) };
-                    let ready = turns.ask(suspicion, ready).await;
+                    let ready = metrics_queries.run(health, ready).await;
                     Some(gauge(
                         "database_ready",
                         "1: this program can work on the database; 0: it answers, and has the schema of another \

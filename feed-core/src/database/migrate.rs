@@ -8,7 +8,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
 use super::Database;
 use super::schema::Schema;
-use crate::store::{Backend, DatabaseError, Made};
+use crate::store::{AppliedMigration, Backend, DatabaseError};
 
 /// Where feed-core lists its own.
 const TABLE: &str = "_feed_migrations";
@@ -65,13 +65,13 @@ VALUES ({version}, '{stored}', TRUE, {begin}{hex}{end}, 0);
             return self.migrate(TABLE, B::MIGRATIONS).await;
         }
         let schema = Schema::of(TABLE, B::MIGRATIONS);
-        let made = self.made(TABLE).await?;
-        if let Some(newer) = schema.unknown(&made) {
+        let applied = self.applied(TABLE).await?;
+        if let Some(newer) = schema.unknown(&applied) {
             return Err(MigrateError::VersionMissing(newer.version).into());
         }
         let missing = B::MIGRATIONS.iter().filter(|(version, ..)| {
-            let mut made = made.iter();
-            made.all(|made| made.version != *version)
+            let mut applied = applied.iter();
+            applied.all(|applied| applied.version != *version)
         });
         let missing: Vec<String> = missing
             .map(|(version, name, _)| format!("{version} ({name})"))
@@ -103,13 +103,13 @@ VALUES ({version}, '{stored}', TRUE, {begin}{hex}{end}, 0);
         let mut migrator = Migrator::with_migrations(migrations);
         migrator.dangerous_set_table_name(table);
         let schema = Schema::of(table, files);
-        let made = self.made(table).await?;
-        migrator.set_ignore_missing(schema.unknown(&made).is_none());
+        let applied = self.applied(table).await?;
+        migrator.set_ignore_missing(schema.unknown(&applied).is_none());
         B::run_migrations(
             &self.shared.pools.writer,
             &migrator,
             self.shared.schema.as_deref(),
-            &self.shared.suspicion,
+            &self.shared.health,
         )
         .await?;
         self.knows(schema);
@@ -127,7 +127,7 @@ VALUES ({version}, '{stored}', TRUE, {begin}{hex}{end}, 0);
     }
 
     /// The migrations that `table` lists, if it is there.
-    async fn made(&self, table: &'static str) -> sqlx::Result<Vec<Made>> {
+    async fn applied(&self, table: &'static str) -> sqlx::Result<Vec<AppliedMigration>> {
         let tables = self.migration_tables().await?;
         match tables.iter().any(|there| there == table) {
             true => {

@@ -4,13 +4,13 @@ mod address;
 #[cfg(feature = "postgres")]
 pub(crate) mod announce;
 mod measure;
+mod metrics_queries;
 mod migrate;
-pub(crate) mod news;
+pub(crate) mod notifications;
 mod options;
 mod ready;
 mod schema;
 pub(crate) mod timeout;
-mod turns;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -25,11 +25,11 @@ use crate::store::{Backend, DatabaseError, Pools, begin_with};
 #[cfg(feature = "postgres")]
 pub(crate) use address::show_server;
 pub use address::{Kind, redact_url};
+pub(crate) use metrics_queries::MetricsQueries;
 pub use migrate::MigrationSql;
 pub use options::{DatabaseOptions, OptionNames};
 use schema::Schema;
-use timeout::{STATEMENT, Suspicion, TRANSACTION};
-pub(crate) use turns::Turns;
+use timeout::{ConnectionHealth, STATEMENT, TRANSACTION};
 
 /// The connections of one service to its database: one pool to read from and one to write to.
 ///
@@ -61,10 +61,10 @@ struct Shared<B: Backend> {
     schemas: Mutex<Vec<Schema>>,
     /// Which file it is, if it is one.
     file: Option<(u64, u64)>,
-    turns: Turns,
+    metrics_queries: MetricsQueries,
     /// One permit for each connection that may listen at a time; reads need the others.
     listeners: Arc<Semaphore>,
-    suspicion: Suspicion,
+    health: ConnectionHealth,
     /// Whether it need not be written to.
     read_only: bool,
     /// Where our tables are, if that was said.
@@ -97,9 +97,9 @@ impl<B: Backend> Database<B> {
     /// migrated.
     pub async fn open(options: impl Into<DatabaseOptions>) -> Result<Self, DatabaseError> {
         let options = options.into();
-        let suspicion = Suspicion::default();
-        let pools = B::connect(&options, &suspicion).await?;
-        Self::on(pools, &options, suspicion).await
+        let health = ConnectionHealth::default();
+        let pools = B::connect(&options, &health).await?;
+        Self::on(pools, &options, health).await
     }
 
     /// Works on a pool that the host has, and brings feed-core's own tables up to date. Of the options only
@@ -132,13 +132,13 @@ impl<B: Backend> Database<B> {
     /// schema cannot be migrated.
     pub async fn with_pool(pool: Pool<B>, options: DatabaseOptions) -> Result<Self, DatabaseError> {
         let pools = B::adopt(pool, &options).await?;
-        Self::on(pools, &options, Suspicion::default()).await
+        Self::on(pools, &options, ConnectionHealth::default()).await
     }
 
     async fn on(
         pools: Pools<B>,
         options: &DatabaseOptions,
-        suspicion: Suspicion,
+        health: ConnectionHealth,
     ) -> Result<Self, DatabaseError> {
         let listeners = pools.reader.options().get_max_connections() / 2;
         let database = Self {
@@ -148,8 +148,8 @@ impl<B: Backend> Database<B> {
                 pools,
                 pooled: options.direct_url.is_some(),
                 schemas: Mutex::default(),
-                turns: Turns::default(),
-                suspicion,
+                metrics_queries: MetricsQueries::default(),
+                health,
                 read_only: options.read_only,
                 schema: options.schema.clone(),
             }),
@@ -199,7 +199,7 @@ impl<B: Backend> Database<B> {
         begin_with(
             &self.shared.pools.transactions,
             self.shared.pools.begin.clone(),
-            &self.shared.suspicion,
+            &self.shared.health,
         )
         .await
     }
@@ -218,8 +218,8 @@ impl<B: Backend> Database<B> {
         T: Send + 'static,
         E: From<sqlx::Error> + From<JoinError> + Send + 'static,
     {
-        let suspicion = self.shared.suspicion.clone();
-        let work = async move { suspicion.within(TRANSACTION, work).await };
+        let health = self.shared.health.clone();
+        let work = async move { health.within(TRANSACTION, work).await };
         tokio::spawn(work.instrument(Span::current())).await?
     }
 
@@ -227,12 +227,12 @@ impl<B: Backend> Database<B> {
     /// sessions, as it does when another one takes its place; a session of PostgreSQL that began while the database was
     /// read-only stays read-only; and a plan from before a table was altered stays in its session.
     pub fn learn_from(&self, error: &sqlx::Error) {
-        self.shared.suspicion.learn_from(error);
+        self.shared.health.learn_from(error);
     }
 
     /// Uses no connection again that is there now: call it after a timeout.
     pub fn suspect_connections(&self) {
-        self.shared.suspicion.mark_suspect();
+        self.shared.health.mark_suspect();
     }
 
     /// The outcome of `work` on this database, or an error if there is none in time; its connections are then
@@ -242,7 +242,7 @@ impl<B: Backend> Database<B> {
         longest: Duration,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        self.shared.suspicion.within(longest, work).await
+        self.shared.health.within(longest, work).await
     }
 
     /// The outcome of one of our statements, or an error if there is none in time.
@@ -253,8 +253,8 @@ impl<B: Backend> Database<B> {
         self.within(STATEMENT, statement).await
     }
 
-    pub(crate) fn suspicion(&self) -> &Suspicion {
-        &self.shared.suspicion
+    pub(crate) fn health(&self) -> &ConnectionHealth {
+        &self.shared.health
     }
 
     /// Closes all connections but those of a [pool of the host](Database::with_pool). On SQLite this also folds the

@@ -22,7 +22,7 @@ impl<B: Backend> Database<B> {
         match checked {
             Ok(Ok(())) => Ok(()),
             // Then there are no connections.
-            _ if self.shared.suspicion.is_standby() => Err(self.standby()),
+            _ if self.shared.health.is_standby() => Err(self.standby()),
             Ok(Err(problem)) => Err(problem),
             Err(_) => Err(Problem::unavailable("the database does not answer")),
         }

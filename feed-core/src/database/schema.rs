@@ -1,6 +1,6 @@
 //! The migrations that a program knows of, compared with those that a database has had.
 
-use crate::store::Made;
+use crate::store::AppliedMigration;
 
 /// Migrations that a program knows of: the table that lists them, and their numbers.
 #[derive(Debug, Clone)]
@@ -16,12 +16,13 @@ impl Schema {
     }
 
     /// What is wrong with a database that has had these migrations.
-    pub(super) fn compare(&self, made: &[Made]) -> Option<String> {
+    pub(super) fn compare(&self, applied: &[AppliedMigration]) -> Option<String> {
         let Self { table, versions } = self;
-        let is_made = |version: &&i64| made.iter().any(|made| made.version == **version);
-        let pending = versions.iter().find(|version| !is_made(version));
-        match (self.unknown(made), pending) {
-            (Some(Made { version, .. }), _) => Some(format!(
+        let is_applied =
+            |version: &&i64| applied.iter().any(|applied| applied.version == **version);
+        let pending = versions.iter().find(|version| !is_applied(version));
+        match (self.unknown(applied), pending) {
+            (Some(AppliedMigration { version, .. }), _) => Some(format!(
                 "the schema is newer than this program: migration {version} in {table} is unknown here"
             )),
             (None, Some(version)) => Some(format!(
@@ -33,11 +34,14 @@ impl Schema {
     }
 
     /// A migration that we do not know of, and cannot work beside.
-    pub(super) fn unknown<'a>(&self, made: &'a [Made]) -> Option<&'a Made> {
-        let mut unknown = made
+    pub(super) fn unknown<'a>(
+        &self,
+        applied: &'a [AppliedMigration],
+    ) -> Option<&'a AppliedMigration> {
+        let mut unknown = applied
             .iter()
-            .filter(|made| !self.versions.contains(&made.version));
-        unknown.find(|made| !made.is_expansion())
+            .filter(|applied| !self.versions.contains(&applied.version));
+        unknown.find(|applied| !applied.is_expansion())
     }
 }
 
@@ -51,21 +55,21 @@ mod tests {
             table: "_feed_migrations",
             versions: vec![1, 2],
         };
-        let made = |versions: &[i64], description: &str| -> Vec<Made> {
-            let made = |version: &i64| Made {
+        let all = |versions: &[i64], description: &str| -> Vec<AppliedMigration> {
+            let one = |version: &i64| AppliedMigration {
                 version: *version,
                 description: description.to_owned(),
             };
-            versions.iter().map(made).collect()
+            versions.iter().map(one).collect()
         };
-        let told = |made: &[Made]| schema.compare(made).unwrap_or_default();
-        assert_eq!(told(&made(&[1, 2], "feed")), "");
-        assert!(told(&made(&[1], "feed")).contains("older than this program: migration 2"));
-        let newer = made(&[1, 2, 3], "contract something");
-        assert!(told(&newer).contains("newer than this program: migration 3"));
-        assert_eq!(told(&made(&[1, 2, 3], "expand something")), "");
-        assert_eq!(told(&made(&[1, 2, 3], "expand_something")), "");
-        assert!(told(&made(&[1, 2, 3], "expanded")).contains("migration 3"));
-        assert!(told(&made(&[1, 3], "expand something")).contains("migration 2"));
+        let said = |applied: &[AppliedMigration]| schema.compare(applied).unwrap_or_default();
+        assert_eq!(said(&all(&[1, 2], "feed")), "");
+        assert!(said(&all(&[1], "feed")).contains("older than this program: migration 2"));
+        let newer = all(&[1, 2, 3], "contract something");
+        assert!(said(&newer).contains("newer than this program: migration 3"));
+        assert_eq!(said(&all(&[1, 2, 3], "expand something")), "");
+        assert_eq!(said(&all(&[1, 2, 3], "expand_something")), "");
+        assert!(said(&all(&[1, 2, 3], "expanded")).contains("migration 3"));
+        assert!(said(&all(&[1, 3], "expand something")).contains("migration 2"));
     }
 }

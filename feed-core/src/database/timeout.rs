@@ -16,15 +16,16 @@ pub(crate) const STATEMENT: Duration = Duration::from_secs(8);
 /// that all is level again half a minute after every connection has fallen silent.
 pub(crate) const TRANSACTION: Duration = Duration::from_secs(20);
 
-/// Which connections of one database are suspect: those that were there at the last sign of trouble. Its pools and
-/// everything that waits for it share it.
+/// What is known of the connections to one database: which are suspect, and whether they lead to a standby. Its pools
+/// and everything that waits for it share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Suspicion(Arc<Mutex<Marks>>);
+pub(crate) struct ConnectionHealth(Arc<Mutex<Noticed>>);
 
-/// When what was last noticed.
 #[derive(Debug, Default)]
-struct Marks {
-    suspect: Option<Instant>,
+struct Noticed {
+    /// The last sign of trouble: the connections that were there are suspect.
+    trouble: Option<Instant>,
+    /// When a standby was met, if the last server was one.
     standby: Option<Instant>,
 }
 
@@ -32,7 +33,7 @@ struct Marks {
 /// for one, and the pauses between attempts.
 const STANDBY_FOR: Duration = Duration::from_secs(10);
 
-impl Suspicion {
+impl ConnectionHealth {
     /// Returns the outcome of `work`, or an error after a timeout, which makes the connections suspect. A commit
     /// that was under way may or may not have been done.
     pub(crate) async fn within<T, E: From<sqlx::Error>>(
@@ -56,7 +57,7 @@ impl Suspicion {
 
     /// Marks the connections that are there as suspect.
     pub(crate) fn mark_suspect(&self) {
-        self.marks().suspect = Some(Instant::now());
+        self.noticed().trouble = Some(Instant::now());
     }
 
     /// Marks the connections as suspect after an error that concerns all of them: the server ends its sessions, as it
@@ -76,23 +77,23 @@ impl Suspicion {
     /// from there. A ping might never return, and the connection may still have an open transaction.
     #[cfg(feature = "postgres")]
     pub(crate) fn is_suspect(&self, age: Duration) -> bool {
-        let suspect = self.marks().suspect;
-        suspect.is_some_and(|at| at.elapsed() < age)
+        let trouble = self.noticed().trouble;
+        trouble.is_some_and(|at| at.elapsed() < age)
     }
 
     /// Records whether the server that accepted a connection is a standby.
     #[cfg(feature = "postgres")]
     pub(crate) fn mark_standby(&self, is_one: bool) {
-        self.marks().standby = is_one.then(Instant::now);
+        self.noticed().standby = is_one.then(Instant::now);
     }
 
     /// Returns true if the last server that accepted a connection was a standby, a moment ago.
     pub(crate) fn is_standby(&self) -> bool {
-        let met = self.marks().standby;
+        let met = self.noticed().standby;
         met.is_some_and(|at| at.elapsed() < STANDBY_FOR)
     }
 
-    fn marks(&self) -> MutexGuard<'_, Marks> {
+    fn noticed(&self) -> MutexGuard<'_, Noticed> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,7 +106,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_the_database_that_did_not_answer_is_suspect() {
-        let (one, other) = (Suspicion::default(), Suspicion::default());
+        let (one, other) = (ConnectionHealth::default(), ConnectionHealth::default());
         let clone = one.clone();
         let done: sqlx::Result<u8> = other.within(STATEMENT, async { Ok(7) }).await;
         assert!(matches!(done, Ok(7)));
@@ -117,9 +118,9 @@ mod tests {
 
     #[test]
     fn connections_from_after_the_trouble_are_not_suspect() {
-        let suspicion = Suspicion::default();
-        suspicion.mark_suspect();
-        assert!(suspicion.is_suspect(Duration::from_secs(1)));
-        assert!(!suspicion.is_suspect(Duration::ZERO));
+        let health = ConnectionHealth::default();
+        health.mark_suspect();
+        assert!(health.is_suspect(Duration::from_secs(1)));
+        assert!(!health.is_suspect(Duration::ZERO));
     }
 }

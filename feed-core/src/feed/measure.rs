@@ -16,7 +16,7 @@ impl<B: Backend> Measured for Feed<B> {
             let feed = &self.inner;
             let pool = feed.database.reader().clone();
             let published = async move { B::published(&pool).await };
-            let published = feed.turns.ask(feed.database.suspicion(), published);
+            let published = feed.metrics_queries.run(feed.database.health(), published);
             let stuck = feed.sequencer.stuck_for();
             let published = published.await.map(|published| {
                 let gauge = |name, help, value| Metric::gauge(name, help, &[], value);

@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::cursor::{Cursor, Epoch};
-use crate::database::{Database, Turns};
+use crate::database::{Database, MetricsQueries};
 use crate::event::EventId;
 use crate::http::BaseUrl;
 use crate::sequencer::{Access, Sequencer};
@@ -137,7 +137,7 @@ struct Inner<B: Backend> {
     entries: Snapshots,
     pages: PageCache,
     batch_documents: BatchDocuments,
-    turns: Turns,
+    metrics_queries: MetricsQueries,
     schemas: BTreeMap<String, Value>,
     shutdown: CancellationToken,
     access: Access,
@@ -239,8 +239,8 @@ impl<B: Backend> Feed<B> {
     ///
     /// Returns the error of the database.
     pub async fn publish(&self) -> sqlx::Result<Cursor> {
-        let look = self.inner.sequencer.number_all(Duration::MAX).await?;
-        Ok(look.head.cursor())
+        let read = self.inner.sequencer.number_all(Duration::MAX).await?;
+        Ok(read.head.cursor())
     }
 
     /// Returns the cursor at the newest event that this instance knows. Costs no query.
@@ -314,7 +314,7 @@ impl<B: Backend> Inner<B> {
             entries: Snapshots::default(),
             pages: PageCache::default(),
             batch_documents: BatchDocuments::default(),
-            turns: Turns::default(),
+            metrics_queries: MetricsQueries::default(),
             schemas: settings.schemas,
             shutdown,
             access,

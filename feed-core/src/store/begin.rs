@@ -3,7 +3,7 @@
 use sqlx::{Pool, SqlStr, Transaction};
 
 use super::Backend;
-use crate::database::timeout::{STATEMENT, Suspicion};
+use crate::database::timeout::{ConnectionHealth, STATEMENT};
 
 /// Begins a transaction, in a task of its own that also finishes when the caller stops waiting:
 /// in sqlx 0.9.0 a `begin_with` that is dropped half-way leaves a transaction open in the pool, in
@@ -11,9 +11,9 @@ use crate::database::timeout::{STATEMENT, Suspicion};
 pub(crate) async fn begin_with<B: Backend>(
     pool: &Pool<B>,
     statement: SqlStr,
-    suspicion: &Suspicion,
+    health: &ConnectionHealth,
 ) -> sqlx::Result<Transaction<'static, B>> {
-    let (pool, suspicion) = (pool.clone(), suspicion.clone());
+    let (pool, health) = (pool.clone(), health.clone());
     let begun = tokio::spawn(async move {
         let begin = pool.begin_with(statement);
         if B::ONE_WRITER {
@@ -21,7 +21,7 @@ pub(crate) async fn begin_with<B: Backend>(
             return begin.await;
         }
         // After a timeout the connection is not used again.
-        suspicion.within(STATEMENT, begin).await
+        health.within(STATEMENT, begin).await
     });
     begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Pool, Transaction};
 
 use super::answer::Answer;
-use crate::database::timeout::Suspicion;
+use crate::database::timeout::ConnectionHealth;
 use crate::event::Sequence;
 
 /// The position of a partition.
@@ -172,7 +172,7 @@ impl Reported {
 
 /// The state of a subscription.
 #[derive(Debug, Clone)]
-pub(crate) struct Standing {
+pub(crate) struct SubscriptionState {
     pub(crate) reported: Reported,
     pub(crate) epoch: Option<String>,
     /// The lowest cursor of all partitions, and when the event there was published.
@@ -268,7 +268,7 @@ pub(crate) trait NativeConsume: sqlx::Database {
     fn commit(
         tx: Transaction<'static, Self>,
         guard: Self::Guard,
-        suspicion: &Suspicion,
+        health: &ConnectionHealth,
     ) -> impl Answer<bool>;
 
     /// Cancels the statement that the server still runs for the effect; returns false if there is

@@ -239,14 +239,6 @@ pub(crate) trait Decide: sqlx::Database {
         decision: i64,
     ) -> impl Answer<u64>;
 
-    /// Makes a failed event due now; returns false if it is not there.
-    fn retry_now(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        event_id: &str,
-        decision: i64,
-    ) -> impl Answer<bool>;
-
     /// Skips failed events, and keeps them as they are for an undo; returns the number of those that were still parked.
     fn skip_parked(
         tx: &mut Transaction<'_, Self>,

@@ -31,7 +31,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Pool, SqlStr};
 
 use crate::database::DatabaseOptions;
-use crate::database::timeout::Suspicion;
+use crate::database::timeout::ConnectionHealth;
 use crate::transfer::Migrations;
 use answer::Answer;
 pub(crate) use begin::begin_with;
@@ -80,7 +80,7 @@ pub(crate) trait Open: sqlx::Database {
     /// Opens the pools, and checks that the database can be used.
     fn connect(
         options: &DatabaseOptions,
-        suspicion: &Suspicion,
+        health: &ConnectionHealth,
     ) -> impl Future<Output = Result<Pools<Self>, DatabaseError>> + Send;
 
     /// Checks whether a pool of the host can be used, and how.
@@ -94,7 +94,7 @@ pub(crate) trait Open: sqlx::Database {
         pool: &Pool<Self>,
         migrator: &Migrator,
         schema: Option<&str>,
-        suspicion: &Suspicion,
+        health: &ConnectionHealth,
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
 }
 
@@ -107,7 +107,7 @@ pub(crate) trait Check: sqlx::Database {
     fn is_standby(pool: &Pool<Self>) -> impl Answer<bool>;
 
     /// The migrations that `table`, where sqlx lists them, has; the name is a constant of the program.
-    fn migrations(pool: &Pool<Self>, table: &'static str) -> impl Answer<Vec<Made>>;
+    fn migrations(pool: &Pool<Self>, table: &'static str) -> impl Answer<Vec<AppliedMigration>>;
 }
 
 /// The most rows that metrics count.
@@ -139,14 +139,14 @@ pub(crate) struct Pools<B: sqlx::Database> {
     pub(crate) shown: String,
 }
 
-/// A migration that has been made.
+/// A migration that was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Made {
+pub(crate) struct AppliedMigration {
     pub(crate) version: i64,
     pub(crate) description: String,
 }
 
-impl Made {
+impl AppliedMigration {
     /// True if programs that do not know it can continue: it adds something and removes nothing. Its name says
     /// so: `0004_expand_archive.sql`. Older programs have stored those of services with the underscore.
     pub(crate) fn is_expansion(&self) -> bool {

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use sqlx::{Pool, Transaction};
 
 use super::answer::Answer;
-use super::consume::{Position, Reported, Standing};
+use super::consume::{Position, Reported, SubscriptionState};
 use crate::event::Sequence;
 
 /// The progress of a subscription: what metrics need, without reading more than some rows.
@@ -39,8 +39,6 @@ pub(crate) struct Skip<'a> {
 pub struct ParkedEvent {
     /// The event's id.
     pub id: String,
-    #[serde(skip)]
-    pub(crate) partition: i64,
     /// The event's subject.
     pub subject: String,
     /// The `CloudEvents` type; `null` if the feed gives none, or if an older version has parked it.
@@ -230,7 +228,7 @@ pub(crate) trait Operate: sqlx::Database {
     fn subscriptions(pool: &Pool<Self>) -> impl Answer<Vec<String>>;
 
     /// Returns the state of the subscription.
-    fn standing(pool: &Pool<Self>, s: &str) -> impl Answer<Standing>;
+    fn subscription_state(pool: &Pool<Self>, s: &str) -> impl Answer<SubscriptionState>;
 
     /// Returns the progress of the subscription.
     fn progress(pool: &Pool<Self>, s: &str) -> impl Answer<Progress>;

@@ -152,7 +152,7 @@ pub(crate) enum Numbered {
 
 impl From<Option<(HeadRead, i64)>> for Numbered {
     fn from(numbered: Option<(HeadRead, i64)>) -> Self {
-        numbered.map_or(Self::Busy, |(look, numbered)| Self::Done(look, numbered))
+        numbered.map_or(Self::Busy, |(read, numbered)| Self::Done(read, numbered))
     }
 }
 
@@ -254,7 +254,7 @@ pub(crate) trait Publish: sqlx::Database {
     fn change_epoch(tx: &mut Transaction<'_, Self>, epoch: &Epoch) -> impl Answer<()>;
 
     /// Reads the head.
-    fn look(pool: &Pool<Self>) -> impl Answer<HeadRead>;
+    fn read_head(pool: &Pool<Self>) -> impl Answer<HeadRead>;
 
     /// Closes the second before `until`, if `head` is still what was read, and has been so since before `until`.
     fn close_second(pool: &Pool<Self>, head: &Head, until: DateTime<Utc>) -> impl Answer<()>;

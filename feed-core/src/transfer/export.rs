@@ -78,8 +78,8 @@ pub async fn export<B: Backend>(
 /// Numbers committed events.
 #[cfg(feature = "publish")]
 async fn number_committed<B: Backend>(database: &Database<B>) -> sqlx::Result<()> {
-    let look = B::look(database.reader()).await;
-    if look.is_ok_and(|look| look.unnumbered) {
+    let read = B::read_head(database.reader()).await;
+    if read.is_ok_and(|read| read.unnumbered) {
         B::number(database.numbering(), i64::MAX).await?;
     }
     Ok(())

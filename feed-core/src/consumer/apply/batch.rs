@@ -24,7 +24,7 @@ use crate::partition::partition_of;
 use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Position};
-use crate::trace::Work;
+use crate::trace::TransactionSpans;
 
 /// The outcome of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,14 +55,13 @@ struct Begun<B: Backend> {
     won: usize,
     /// The events to apply now.
     ready: Vec<Arrival>,
-    work: Work,
+    spans: TransactionSpans,
 }
 
 /// Applies events.
 #[derive(Debug)]
 pub(crate) struct Applier<B: Backend, E> {
     pub(crate) caller: Arc<EffectCaller<B, E>>,
-    instance: Arc<Instance<B>>,
     counts: Arc<Counts>,
     batch_size: Mutex<BatchSize>,
 }
@@ -70,8 +69,7 @@ pub(crate) struct Applier<B: Backend, E> {
 impl<B: Backend, E: Effect<B>> Applier<B, E> {
     pub(crate) fn new(instance: Arc<Instance<B>>, effect: E, counts: Arc<Counts>) -> Self {
         Self {
-            caller: Arc::new(EffectCaller::new(Arc::clone(&instance), effect)),
-            instance,
+            caller: Arc::new(EffectCaller::new(instance, effect)),
             counts,
             batch_size: Mutex::default(),
         }
@@ -205,7 +203,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
 
     /// Returns the partitions that this instance still holds, and the number of applied events.
     async fn transact(&self, batch: Attempt) -> Result<(Vec<i64>, usize), Failure> {
-        let failure = batch.failure;
+        let (failure, instance) = (batch.failure, &self.caller.instance);
         let applies = failure.is_none();
         let begun = self.begin_batch(&batch.held, batch.arrivals, &batch.to, applies);
         let Begun {
@@ -215,17 +213,17 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             arrived,
             won,
             ready,
-            work,
-        } = self.instance.database.within(TRANSACTION, begun).await?;
+            spans,
+        } = instance.database.within(TRANSACTION, begun).await?;
         let (mut applied, mut passed_over) = (Vec::new(), PassedOver::new());
         match (failure, ready.as_slice()) {
             (_, []) => self.caller.commit(tx, guard, &[]).await?,
             (Some(failure), [one]) => {
                 let reason = describe(&failure);
-                work.fail(&reason);
-                let s = &self.instance.subscription;
+                spans.fail(&reason);
+                let s = &instance.subscription;
                 let parked = park(&mut tx, s, one, Some(&failure));
-                self.instance.statement(parked).await?;
+                instance.database.statement(parked).await?;
                 self.caller.commit(tx, guard, &[]).await?;
                 let id = &one.event.id;
                 warn!(
@@ -244,7 +242,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             }
         }
         self.counts.committed(arrived, won);
-        work.done();
+        spans.committed();
         let count = applied.len();
         // Log after the commit, since the message is not true before. Log beside the next batch,
         // since a hundred lines take as long as some of its statements.
@@ -262,8 +260,9 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         to: &Position,
         applies: bool,
     ) -> sqlx::Result<Begun<B>> {
-        let (_, s, me) = self.instance.scope();
-        let mut tx = self.instance.database.begin().await?;
+        let instance = &self.caller.instance;
+        let (_, s, me) = instance.scope();
+        let mut tx = instance.database.begin().await?;
         let effects = !arrivals.is_empty();
         let (kept, guard) = B::advance(&mut tx, s, me, held, to, effects).await?;
         let any_decided = kept.iter().any(|(_, decided)| *decided);
@@ -286,7 +285,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         if won < arrived {
             Mark::ClaimedBefore.reached();
         }
-        let work = Work::on(arrivals.iter().map(Arrival::applying));
+        let spans = TransactionSpans::new(arrivals.iter().map(Arrival::applying));
         let (waiting, ready) = match any_decided {
             true => self.split_blocked(&mut tx, arrivals, applies).await?,
             false => (Vec::new(), arrivals),
@@ -305,7 +304,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             arrived,
             won,
             ready,
-            work,
+            spans,
         })
     }
 
@@ -327,7 +326,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
                 subject: &arrival.event.subject,
             })
             .collect();
-        let won = B::claim(tx, &self.instance.subscription, &claims, is_last).await?;
+        let won = B::claim(tx, &self.caller.instance.subscription, &claims, is_last).await?;
         // An id that stands twice in one document is claimed once.
         let mut won: HashSet<String> = won.into_iter().collect();
         Ok(arrivals
@@ -351,7 +350,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             .iter()
             .map(|arrival| arrival.event.subject.as_str())
             .collect();
-        let s = &self.instance.subscription;
+        let s = &self.caller.instance.subscription;
         if applies {
             B::end_undo(tx, s, &subjects).await?;
         }

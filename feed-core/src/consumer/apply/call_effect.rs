@@ -118,7 +118,7 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
     ) -> Result<PassedOver, Failure> {
         let limit = self.time_limit();
         let begun = B::begin_effect(&mut tx, &mut guard, limit);
-        self.instance.statement(begun).await?;
+        self.instance.database.statement(begun).await?;
         let batch = Batch::new(events);
         let (ended, overran) = in_time(limit, self.effect.apply(&mut tx, &batch)).await;
         let passed_over = batch.into_reasons();
@@ -184,7 +184,7 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         events: &[Received],
     ) -> Result<(), Failure> {
         let database = &self.instance.database;
-        let committed = B::commit(tx, guard, database.suspicion());
+        let committed = B::commit(tx, guard, database.health());
         match database.within(TRANSACTION, committed).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(EffectError::Park(ENDED.to_owned()).into()),
@@ -209,7 +209,11 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
     ) -> Failure {
         // Cancel on another connection. A statement that continues would keep its locks.
         let other = self.instance.database.reader();
-        let cancelled = self.instance.statement(B::cancel(other, guard)).await;
+        let cancelled = self
+            .instance
+            .database
+            .statement(B::cancel(other, guard))
+            .await;
         if matches!(cancelled, Ok(true)) {
             return took_longer_than(limit);
         }
@@ -290,7 +294,7 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
             .collect();
         if !skips.is_empty() {
             let skipped = B::skip(tx, &self.instance.subscription, &skips, None);
-            self.instance.statement(skipped).await?;
+            self.instance.database.statement(skipped).await?;
         }
         Ok(())
     }

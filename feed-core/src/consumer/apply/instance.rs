@@ -21,12 +21,4 @@ impl<B: Backend> Instance<B> {
     pub(crate) fn scope(&self) -> (&Pool<B>, &str, &str) {
         (self.database.writer(), &self.subscription, &self.name)
     }
-
-    /// See [`Database::statement`].
-    pub(crate) async fn statement<T>(
-        &self,
-        statement: impl Future<Output = sqlx::Result<T>>,
-    ) -> sqlx::Result<T> {
-        self.database.statement(statement).await
-    }
 }

@@ -19,7 +19,7 @@ const PAGE: i64 = 100;
 /// The stored form. The reason for missing data is a field beside the event's own, so that older
 /// versions of this program can still read the event.
 #[derive(Serialize)]
-struct Written<'a> {
+struct StoredEvent<'a> {
     #[serde(flatten)]
     event: &'a Received,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,20 +29,20 @@ struct Written<'a> {
 /// The field beside the event's own; older versions wrote none. It is parsed separately, since
 /// flattened fields lose the precision of numbers.
 #[derive(Deserialize)]
-struct Beside {
+struct StoredMissing {
     missing: Option<Missing>,
 }
 
 /// Returns the text to store in a row.
-fn written(arrival: &Arrival) -> sqlx::Result<String> {
+fn stored(arrival: &Arrival) -> sqlx::Result<String> {
     let Arrival { event, missing, .. } = arrival;
-    serde_json::to_string(&Written { event, missing })
+    serde_json::to_string(&StoredEvent { event, missing })
         .map_err(|error| sqlx::Error::Encode(Box::new(error)))
 }
 
 /// Parses the event of a row, and why it has no data.
 pub(super) fn read(row: &str) -> serde_json::Result<(Received, Option<Missing>)> {
-    let Beside { missing } = serde_json::from_str(row)?;
+    let StoredMissing { missing } = serde_json::from_str(row)?;
     Ok((serde_json::from_str(row)?, missing))
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn park<B: Backend>(
         subject: &event.subject,
         event_type: event.event_type.as_deref(),
         sequence: event.sequence,
-        event: written(arrival)?,
+        event: stored(arrival)?,
         reason: reason.as_deref(),
         retry_in: failure.and_then(|failure| retry_in(failure, 1)),
     };
@@ -117,14 +117,14 @@ mod tests {
             missing,
             span: Span::none(),
         };
-        assert_eq!(written(&arrival(None)).expect("a row"), OLD);
+        assert_eq!(stored(&arrival(None)).expect("a row"), OLD);
         let away = Missing {
             src: Some("/events/7".to_owned()),
             media_type: Some("application/json".to_owned()),
             reason: "404".to_owned(),
             passes: true,
         };
-        let row = written(&arrival(Some(away))).expect("a row");
+        let row = stored(&arrival(Some(away))).expect("a row");
         let before: Received = serde_json::from_str(&row).expect("an event");
         assert_eq!(before, event);
         let (after, missing) = read(&row).expect("a new row");

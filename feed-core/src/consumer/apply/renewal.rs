@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::instance::Instance;
 use crate::consumer::progress::leases::{Leases, Rebalance, Signals, rebalance};
-use crate::database::news::News;
+use crate::database::notifications::Notifications;
 use crate::database::timeout::TRANSACTION;
 use crate::reached::Mark;
 use crate::store::Backend;
@@ -29,17 +29,17 @@ pub(crate) async fn keep_leases<B: Backend>(
     shutdown: &CancellationToken,
 ) {
     let mut failing = false;
-    let mut news = News::<B>::on(CHANNEL);
+    let mut notifications = Notifications::<B>::on(CHANNEL);
     loop {
         if !failing {
-            news.listen(&instance.database);
+            notifications.listen(&instance.database);
         }
         // Renew also when listening begins: partitions may have become free before.
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(RENEWAL) => {}
             () = leases.renew_early.notified() => {}
-            _ = news.heard() => {}
+            _ = notifications.next() => {}
         }
         match renew(instance, leases).await {
             Ok(()) => failing = false,

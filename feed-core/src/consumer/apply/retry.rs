@@ -19,7 +19,7 @@ use crate::database::timeout::TRANSACTION;
 use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::{Held, Parked};
-use crate::trace::{Kind, Work, of_event};
+use crate::trace::{Kind, TransactionSpans, of_event};
 
 /// Subjects retried in one round, so that new events do not wait long.
 const SUBJECTS: i64 = 100;
@@ -30,16 +30,16 @@ const LONGEST_ROUND: Duration = Duration::from_secs(3);
 
 /// The time limit for one subject in a round, apart from the retry in progress: thousands of its events may have waited
 /// for a parked one.
-const LONGEST_TURN: Duration = Duration::from_secs(1);
+const LONGEST_SUBJECT: Duration = Duration::from_secs(1);
 
-/// The outcome for the first parked event of a subject.
-enum First {
+/// What came of the first parked event of a subject.
+enum EventOutcome {
     /// Its effect is committed.
     Applied,
     /// No event is due, or another instance holds the partition.
     NotDue,
     /// The data must be fetched first.
-    Away {
+    NeedsData {
         event_id: String,
         src: String,
         media_type: Option<String>,
@@ -48,7 +48,7 @@ enum First {
 
 /// What was retried of a subject.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum SubjectOutcome {
     /// None was due.
     NotDue,
     /// All that could be retried now.
@@ -57,12 +57,20 @@ enum Turn {
     Unfinished,
 }
 
-/// The event in progress and its earlier attempts. Set from inside the transaction, since an effect
-/// may panic.
-type Tried = Arc<OnceLock<(String, i64)>>;
+/// The event in progress. Set from inside the transaction, since an effect may panic.
+type InProgress = Arc<OnceLock<Attempted>>;
 
-/// The event's id, and the result of fetching its data.
-type Found = (String, Result<Content, Missing>);
+struct Attempted {
+    event_id: String,
+    /// The attempts before this one.
+    attempts: i64,
+}
+
+/// Data that was fetched again for an event, or why it is missing still.
+struct Fetched {
+    event_id: String,
+    content: Result<Content, Missing>,
+}
 
 /// Retries the due events in the partitions that this instance holds. Returns true if more are due: the next round
 /// continues with them.
@@ -74,16 +82,16 @@ pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
     let begun = Instant::now();
     let (pool, s, me) = caller.instance.scope();
     let due = B::due(pool, s, me, SUBJECTS);
-    let due = caller.instance.statement(due).await?;
+    let due = caller.instance.database.statement(due).await?;
     let (mut tried, mut unfinished) = (false, false);
     for (partition, subject) in &due {
         if begun.elapsed() > LONGEST_ROUND {
             return Ok(true);
         }
         if let Some(held) = held.iter().find(|held| held.partition == *partition) {
-            let turn = retry_subject(caller, source, held, subject).await?;
-            tried |= turn != Turn::NotDue;
-            unfinished |= turn == Turn::Unfinished;
+            let outcome = retry_subject(caller, source, held, subject).await?;
+            tried |= outcome != SubjectOutcome::NotDue;
+            unfinished |= outcome == SubjectOutcome::Unfinished;
         }
     }
     // If nothing was tried, the partitions have changed: the next renewal says so.
@@ -96,32 +104,32 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
     source: &Source,
     held: &Held,
     subject: &str,
-) -> Result<Turn, Stopped> {
+) -> Result<SubjectOutcome, Stopped> {
     let begun = Instant::now();
-    let mut found = None;
-    let mut turn = Turn::NotDue;
+    let mut fetched = None;
+    let mut outcome = SubjectOutcome::NotDue;
     loop {
-        if turn == Turn::Done && begun.elapsed() > LONGEST_TURN {
-            return Ok(Turn::Unfinished);
+        if outcome == SubjectOutcome::Done && begun.elapsed() > LONGEST_SUBJECT {
+            return Ok(SubjectOutcome::Unfinished);
         }
-        let (again, content) = (Arc::clone(caller), found.take());
-        let (owned, tried) = ((held.clone(), subject.to_owned()), Tried::default());
-        let trying = Arc::clone(&tried);
-        let retried = run_detached(&caller.instance.transactions, async move {
-            let (held, subject) = owned;
-            retry_first(&again, &held, &subject, content, &trying).await
-        });
+        let in_progress = InProgress::default();
+        let retried = {
+            let (caller, in_progress) = (Arc::clone(caller), Arc::clone(&in_progress));
+            let (held, subject, fetched) = (held.clone(), subject.to_owned(), fetched.take());
+            async move { retry_first(&caller, &held, &subject, fetched, &in_progress).await }
+        };
+        let retried = run_detached(&caller.instance.transactions, retried);
         match retried.await {
-            Ok(First::Applied) => turn = Turn::Done,
-            Ok(First::NotDue) => return Ok(turn),
+            Ok(EventOutcome::Applied) => outcome = SubjectOutcome::Done,
+            Ok(EventOutcome::NotDue) => return Ok(outcome),
             // Fetch between two transactions, so that no transaction waits for a server.
-            Ok(First::Away {
+            Ok(EventOutcome::NeedsData {
                 event_id,
                 src,
                 media_type,
             }) => {
                 let content = content_again(source, &src, media_type.as_deref()).await;
-                found = Some((event_id, content));
+                fetched = Some(Fetched { event_id, content });
             }
             Err(failure) => {
                 let error = match failure {
@@ -131,48 +139,51 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
                         EffectError::Later { reason, after }
                     }
                     // If the database itself has failed, this attempt cannot be recorded either, and the round stops.
-                    Failure::Stopped(Stopped::Database(error)) if tried.get().is_some() => {
+                    Failure::Stopped(Stopped::Database(error)) if in_progress.get().is_some() => {
                         caller.instance.database.learn_from(&error);
                         EffectError::Database(error)
                     }
                     Failure::Stopped(stopped) => return Err(stopped),
                 };
-                let postponed = postpone(&caller.instance, held, &tried, &error);
+                let postponed = postpone(&caller.instance, held, &in_progress, &error);
                 let database = &caller.instance.database;
                 database.within(TRANSACTION, postponed).await?;
-                return Ok(Turn::Done);
+                return Ok(SubjectOutcome::Done);
             }
         }
     }
 }
 
-/// Applies the first parked event of `subject`, with the data `found` if it has none.
+/// Applies the first parked event of `subject`, with the data that was `fetched` if it has none.
 async fn retry_first<B: Backend, E: Effect<B>>(
     caller: &EffectCaller<B, E>,
     held: &Held,
     subject: &str,
-    found: Option<Found>,
-    tried: &Tried,
-) -> Result<First, Failure> {
+    fetched: Option<Fetched>,
+    in_progress: &InProgress,
+) -> Result<EventOutcome, Failure> {
     let first = first_due(&caller.instance, held, subject);
     let Some((mut tx, parked)) = caller.instance.database.within(TRANSACTION, first).await? else {
-        return Ok(First::NotDue);
+        return Ok(EventOutcome::NotDue);
     };
-    let _ = tried.set((parked.event_id.clone(), parked.attempts));
+    let _ = in_progress.set(Attempted {
+        event_id: parked.event_id.clone(),
+        attempts: parked.attempts,
+    });
     let (mut event, missing) = parked::read(&parked.event).map_err(|error| {
         let reason = format!("the parked event cannot be read: {error}");
         Failure::Effect(EffectError::Park(reason))
     })?;
     if let Some(missing) = missing {
         // Another event may meanwhile be the first one.
-        let found = found.filter(|(event_id, _)| *event_id == parked.event_id);
-        (event.data, event.traceparent) = match (found, missing.src.clone()) {
-            (Some((_, content)), _) => {
+        let fetched = fetched.filter(|fetched| fetched.event_id == parked.event_id);
+        (event.data, event.traceparent) = match (fetched, missing.src.clone()) {
+            (Some(Fetched { content, .. }), _) => {
                 content.map_err(|missing| Failure::Effect(missing.into()))?
             }
             (None, Some(src)) => {
                 let event_id = parked.event_id;
-                return Ok(First::Away {
+                return Ok(EventOutcome::NeedsData {
                     event_id,
                     src,
                     media_type: missing.media_type,
@@ -183,19 +194,19 @@ async fn retry_first<B: Backend, E: Effect<B>>(
     }
     let (parent, now) = (event.traceparent.as_deref(), SystemTime::now());
     let applying = of_event("feed.apply", Kind::Internal, &event.id, parent, now);
-    let work = Work::on(std::iter::once(applying));
+    let spans = TransactionSpans::new(std::iter::once(applying));
     let (s, events) = (&caller.instance.subscription, std::slice::from_ref(&event));
     let unparked = async {
         // Skips of events before it can no longer be undone (I6).
         B::end_undo_before(&mut tx, s, subject, Some(&parked.event_id)).await?;
         B::unpark(&mut tx, s, &parked.event_id).await
     };
-    caller.instance.statement(unparked).await?;
+    caller.instance.database.statement(unparked).await?;
     caller.call(tx, B::Guard::default(), events).await?;
-    work.done();
+    spans.committed();
     let shown = printable(&event.id);
     info!(event.id, event.subject, "applied parked event {shown}");
-    Ok(First::Applied)
+    Ok(EventOutcome::Applied)
 }
 
 /// Begins a transaction with the lock of `held`, and reads the first parked event of `subject` if
@@ -215,15 +226,15 @@ async fn first_due<B: Backend>(
     Ok(parked.map(|parked| (tx, parked)))
 }
 
-/// Records that the event `tried` has failed again. If the operator has skipped it meanwhile,
+/// Records that the event in progress has failed again. If the operator has skipped it meanwhile,
 /// records nothing, and nothing about the event that is now the first.
 async fn postpone<B: Backend>(
     instance: &Instance<B>,
     held: &Held,
-    tried: &Tried,
+    in_progress: &InProgress,
     error: &EffectError,
 ) -> sqlx::Result<()> {
-    let Some((event_id, attempts)) = tried.get() else {
+    let Some(Attempted { event_id, attempts }) = in_progress.get() else {
         return Ok(());
     };
     let (_, s, me) = instance.scope();

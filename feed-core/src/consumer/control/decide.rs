@@ -18,7 +18,7 @@ use crate::store::operate::ParkedEvent;
 /// The most events that one transaction skips or parks again.
 const AT_ONCE: i64 = 1000;
 
-/// What to do about the selected events.
+/// What an operator does about failed events.
 #[derive(Clone, Copy)]
 enum Act<'a> {
     Retry,
@@ -26,7 +26,7 @@ enum Act<'a> {
     Skip(&'a str),
 }
 
-impl Act<'_> {
+impl<'a> Act<'a> {
     fn verb(self) -> &'static str {
         match self {
             Self::Retry => "retry",
@@ -34,9 +34,17 @@ impl Act<'_> {
         }
     }
 
-    fn outcome(self, events: u64) -> String {
+    fn reason(self) -> Option<&'a str> {
+        match self {
+            Self::Retry => None,
+            Self::Skip(reason) => Some(reason),
+        }
+    }
+
+    fn outcome(self, selection: &Selection, events: u64) -> String {
         match self {
             Self::Retry => format!("{events} to be tried again"),
+            Self::Skip(_) if selection.is_one() => "skipped".to_owned(),
             Self::Skip(_) => format!("{events} skipped"),
         }
     }
@@ -61,22 +69,7 @@ impl<B: Backend> Handle<B> {
     /// if the database failed.
     pub async fn retry(&self, about: &str, by: &str) -> Result<(), DecideError> {
         let by = check_name(by).map_err(DecideError::Name)?;
-        let parked = self.failed(about).await?;
-        let (s, id) = (&self.subscription.name, &parked.id);
-        let mut tx = self.database.begin().await?;
-        let decided = NewDecision {
-            decision: &format!("retry {id}"),
-            reason: None,
-            decided_by: by,
-            outcome: Some(&Act::Retry.outcome(1)),
-        };
-        let position = B::decide(&mut tx, s, &decided).await?;
-        if !B::retry_now(&mut tx, s, id, position).await? {
-            drop(tx);
-            return Err(self.not_parked(about).await?);
-        }
-        tx.commit().await?;
-        Ok(self.notify_instances().await?)
+        self.decide_about_one(about, Act::Retry, by).await
     }
 
     /// Retries the selected events, and then the later events of their subjects. Returns the number of events to retry.
@@ -108,35 +101,7 @@ impl<B: Backend> Handle<B> {
     pub async fn skip(&self, about: &str, reason: &str, by: &str) -> Result<(), DecideError> {
         let by = check_name(by).map_err(DecideError::Name)?;
         let reason = check_reason(reason).map_err(DecideError::Reason)?;
-        let parked = self.failed(about).await?;
-        let (s, id) = (&self.subscription.name, parked.id.as_str());
-        let mut tx = self.database.begin().await?;
-        let decided = NewDecision {
-            decision: &format!("skip {id}"),
-            reason: Some(reason),
-            decided_by: by,
-            outcome: Some("skipped"),
-        };
-        let decision = B::decide(&mut tx, s, &decided).await?;
-        // The owner of the partition may be retrying the event now: the lock orders both.
-        self.lock(&mut tx, parked.partition).await?;
-        let skipping = Skipping {
-            reason,
-            by,
-            decision,
-        };
-        if B::skip_parked(&mut tx, s, &[id], &skipping).await? == 0 {
-            drop(tx);
-            return Err(self.not_parked(about).await?);
-        }
-        tx.commit().await?;
-        warn!(
-            event.id = id,
-            event.subject = parked.subject,
-            "{by} skipped event {}: {reason}",
-            printable(id)
-        );
-        Ok(self.notify_instances().await?)
+        self.decide_about_one(about, Act::Skip(reason), by).await
     }
 
     /// Skips the selected events for ever, and releases the later events of their subjects. Records the reason and the
@@ -169,6 +134,31 @@ impl<B: Backend> Handle<B> {
         Ok(events)
     }
 
+    /// Decides about a failed event, by its id or by its subject: about a selection of that one.
+    async fn decide_about_one(
+        &self,
+        about: &str,
+        act: Act<'_>,
+        by: &str,
+    ) -> Result<(), DecideError> {
+        let event = self.failed(about).await?;
+        let selection = Selection::of_event(&event.id);
+        if self.decide_about(&selection, act, by).await? == 0 {
+            return Err(self.not_parked(about).await?);
+        }
+        if let Act::Skip(reason) = act {
+            warn!(
+                event.id,
+                event.subject,
+                "{by} skipped event {}: {reason}",
+                printable(&event.id)
+            );
+        }
+        Ok(())
+    }
+
+    /// Decides about the selected events, partition by partition; returns their number. The first transaction that touches one
+    /// records the decision.
     async fn decide_about(
         &self,
         selection: &Selection,
@@ -186,41 +176,22 @@ impl<B: Backend> Handle<B> {
                     None => {
                         let decided = NewDecision {
                             decision: &format!("{} {selection}", act.verb()),
-                            reason: match act {
-                                Act::Retry => None,
-                                Act::Skip(reason) => Some(reason),
-                            },
+                            reason: act.reason(),
                             decided_by: by,
-                            outcome: Some(&act.outcome(0)),
+                            outcome: Some(&act.outcome(selection, 0)),
                         };
                         B::decide(&mut tx, s, &decided).await?
                     }
                 };
-                // The owner of the partition may be retrying these events now: the lock orders both.
-                self.lock(&mut tx, partition).await?;
-                let (done, rest) = match act {
-                    Act::Retry => {
-                        let retried =
-                            B::retry_selected(&mut tx, s, selection, partition, position).await?;
-                        (retried, false)
-                    }
-                    Act::Skip(reason) => {
-                        let ids = B::selected_in(&mut tx, s, selection, partition, AT_ONCE).await?;
-                        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-                        let skipping = Skipping {
-                            reason,
-                            by,
-                            decision: position,
-                        };
-                        let skipped = B::skip_parked(&mut tx, s, &ids, &skipping).await?;
-                        (skipped, ids.len() as i64 == AT_ONCE)
-                    }
-                };
+                let (done, rest) = self
+                    .act_on(&mut tx, selection, partition, act, by, position)
+                    .await?;
                 if done == 0 {
                     break;
                 }
                 events += done;
-                if !B::set_outcome(&mut tx, position, &act.outcome(events)).await? {
+                let outcome = act.outcome(selection, events);
+                if !B::set_outcome(&mut tx, position, &outcome).await? {
                     return Err(DecideError::TakenBack(events - done));
                 }
                 tx.commit().await?;
@@ -234,6 +205,38 @@ impl<B: Backend> Handle<B> {
             self.notify_instances().await?;
         }
         Ok(events)
+    }
+
+    /// Acts on the selected events of a partition, or on the first of them. Returns their number, and whether more are left.
+    async fn act_on(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        selection: &Selection,
+        partition: i64,
+        act: Act<'_>,
+        by: &str,
+        decision: i64,
+    ) -> Result<(u64, bool), DecideError> {
+        let s = &self.subscription.name;
+        // The owner of the partition may be retrying these events now, and another operator decide about them: the lock orders
+        // all. The retry of one event changes one row, and need not wait.
+        let retries_one = matches!(act, Act::Retry) && selection.is_one();
+        if !retries_one {
+            self.lock(tx, partition).await?;
+        }
+        let Act::Skip(reason) = act else {
+            let retried = B::retry_selected(tx, s, selection, partition, decision).await?;
+            return Ok((retried, false));
+        };
+        let ids = B::selected_in(tx, s, selection, partition, AT_ONCE).await?;
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let skipping = Skipping {
+            reason,
+            by,
+            decision,
+        };
+        let skipped = B::skip_parked(tx, s, &ids, &skipping).await?;
+        Ok((skipped, ids.len() as i64 == AT_ONCE))
     }
 
     /// Stores a decision for a running instance to execute. Returns its position among the
@@ -414,8 +417,9 @@ impl<B: Backend> Handle<B> {
     async fn none_selected(&self, selection: &Selection) -> sqlx::Result<DecideError> {
         let texts = ["retry", "skip"].map(|what| format!("{what} {selection}"));
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let ids: Vec<&str> = selection.event_id.iter().map(String::as_str).collect();
         let (pool, s) = (self.database.reader(), &self.subscription.name);
-        let decided = B::decisions_of(pool, s, &texts, &[]).await?;
+        let decided = B::decisions_of(pool, s, &texts, &ids).await?;
         let selected = selection.to_string();
         Ok(match decided.into_iter().next() {
             Some(first) => already_decided(&selected, first),

@@ -70,7 +70,7 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
 ) -> Result<(), PollError> {
     let (pool, s, _) = follower.instance.scope();
     let open = B::open_decision(pool, s);
-    if let Some(open) = follower.instance.statement(open).await? {
+    if let Some(open) = follower.instance.database.statement(open).await? {
         follower.failed_decision = Some(open.position);
         // It may take long, and nothing is taken meanwhile.
         follower.leases.mark_unknown();
@@ -130,7 +130,7 @@ async fn replay<B: Backend, E: Effect<B>>(
                     .within(TRANSACTION, begun)
                     .await?
                 {
-                    was_first();
+                    Mark::DecidedBefore.reached();
                     return Ok(());
                 }
             }
@@ -148,11 +148,6 @@ async fn replay<B: Backend, E: Effect<B>>(
         false,
     )
     .await
-}
-
-/// Another instance has executed the decision, or begun to, or an operator has taken it back.
-fn was_first() {
-    Mark::DecidedBefore.reached();
 }
 
 /// Moves the cursors before `from`. Returns false if another instance has done so, or the decision is closed.
@@ -186,6 +181,7 @@ async fn claim_decided<B: Backend, E: Effect<B>>(
     loop {
         let (pool, s, _) = instance.scope();
         let decided = instance
+            .database
             .statement(B::decided(pool, s, replay, &after, AT_ONCE))
             .await?;
         let Some((last, ..)) = decided.last() else {
@@ -270,7 +266,7 @@ async fn commit<B: Backend, E: Effect<B>>(
         .await?
     {
         true => warn!("carried out a decision about {s}: {outcome}"),
-        false => was_first(),
+        false => Mark::DecidedBefore.reached(),
     }
     Ok(())
 }
@@ -393,8 +389,9 @@ async fn replay_position<B: Backend, E: Effect<B>>(
     from: Sequence,
 ) -> Result<Result<Position, String>, PollError> {
     let (pool, s, _) = follower.instance.scope();
-    let standing = follower.instance.statement(B::standing(pool, s)).await?;
-    let Some(epoch) = standing.epoch else {
+    let state = B::subscription_state(pool, s);
+    let state = follower.instance.database.statement(state).await?;
+    let Some(epoch) = state.epoch else {
         return Ok(match from {
             1 => Ok(Position::default()),
             _ => Err("the feed has no numbers, only 1 is possible".to_owned()),

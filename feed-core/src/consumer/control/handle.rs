@@ -114,17 +114,18 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn status(&self) -> sqlx::Result<Status> {
-        let mut standing = B::standing(self.database.reader(), &self.subscription.name).await?;
+        let mut state =
+            B::subscription_state(self.database.reader(), &self.subscription.name).await?;
         let ours = redact_url(&self.subscription.feed_url);
         // The state in this process is newer than the row of the last renewal.
         if let Some(leases) = &self.leases {
             let own = leases.heartbeat(|heartbeat| heartbeat.clone());
-            standing.reported.add(&own);
-            standing.last_error = own.last_error.or(standing.last_error);
-            standing.feed = Some(ours.clone());
+            state.reported.add(&own);
+            state.last_error = own.last_error.or(state.last_error);
+            state.feed = Some(ours.clone());
         }
-        let feed = standing.feed.take().unwrap_or(ours);
-        Ok(status_of(standing, feed))
+        let feed = state.feed.take().unwrap_or(ours);
+        Ok(status_of(state, feed))
     }
 
     /// Returns the oldest `limit` parked events.

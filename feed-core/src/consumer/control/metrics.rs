@@ -35,8 +35,8 @@ pub(super) async fn progress<B: Backend>(handle: &Handle<B>) -> Option<Progress>
     let progress = async move { B::progress(&pool, &name).await };
     let mut progress = handle
         .counts
-        .turns
-        .ask(handle.database.suspicion(), progress)
+        .metrics_queries
+        .run(handle.database.health(), progress)
         .await?;
     // What we know ourselves is newer than what we wrote with the last renewal.
     if let Some(leases) = &handle.leases {

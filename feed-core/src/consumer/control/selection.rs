@@ -1,4 +1,4 @@
-//! Which parked events a decision about many is about, and a preview of it.
+//! Which parked events a decision is about, and a preview of it.
 
 use std::fmt;
 
@@ -17,6 +17,8 @@ use crate::store::operate::{ParkedEvent, moment};
 /// Events that wait for a failed one are never selected: they follow it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
+    /// The one with this id, as [`parked`](Handle::parked) returns it.
+    pub event_id: Option<String>,
     /// Those that have failed for this [cause](Handle::causes): the whole text.
     pub cause: Option<String>,
     /// Those of this `CloudEvents` type. An event that an older version has parked has none here.
@@ -31,6 +33,15 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// The one with that id.
+    #[must_use]
+    pub fn of_event(id: impl Into<String>) -> Self {
+        Self {
+            event_id: Some(id.into()),
+            ..Self::default()
+        }
+    }
+
     /// Those that have failed for that cause.
     #[must_use]
     pub fn of_cause(cause: impl Into<String>) -> Self {
@@ -38,6 +49,11 @@ impl Selection {
             cause: Some(cause.into()),
             ..Self::default()
         }
+    }
+
+    /// Returns true if it selects one event at most.
+    pub(super) fn is_one(&self) -> bool {
+        self.event_id.is_some()
     }
 
     /// Returns true if it selects by nothing but [`as_of`](Self::as_of).
@@ -51,11 +67,11 @@ impl Selection {
     }
 }
 
-/// As it is recorded with a decision: `all of type order.placed that failed for: no such customer`.
+/// As it is recorded with a decision: `all of type order.placed that failed for: no such customer`, or an event's id.
 impl fmt::Display for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |at: &DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        f.write_str("all")?;
+        f.write_str(self.event_id.as_deref().unwrap_or("all"))?;
         if let Some(event_type) = &self.event_type {
             write!(f, " of type {event_type}")?;
         }
@@ -141,6 +157,7 @@ mod tests {
         };
         for (selection, expected) in [
             (&all, "all"),
+            (&Selection::of_event("urn:uuid:1"), "urn:uuid:1"),
             (&Selection::of_cause("x"), "all that failed for: x"),
             (
                 &until,
@@ -154,7 +171,7 @@ mod tests {
         ] {
             assert_eq!(selection.to_string(), expected);
         }
-        assert!(all.is_all() && !until.is_all());
+        assert!(all.is_all() && !until.is_all() && !Selection::of_event("1").is_all());
         let bounded = Selection {
             as_of: every.as_of,
             ..all

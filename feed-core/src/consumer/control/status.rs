@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::consumer::source::wait::SILENCE;
 use crate::event::Sequence;
-use crate::store::consume::Standing;
+use crate::store::consume::SubscriptionState;
 use crate::store::operate::{instant, moment};
 
 /// The state of a subscription.
@@ -83,22 +83,22 @@ pub struct Lag {
     pub seconds: Option<i64>,
 }
 
-pub(super) fn status_of(standing: Standing, feed: String) -> Status {
-    let reported = standing.reported;
-    let head = reported.head.unwrap_or(0).max(standing.sequence);
-    let events = head - standing.sequence;
+pub(super) fn status_of(state: SubscriptionState, feed: String) -> Status {
+    let reported = state.reported;
+    let head = reported.head.unwrap_or(0).max(state.sequence);
+    let events = head - state.sequence;
     let is_long = |silent: &i64| *silent > SILENCE.as_secs().cast_signed();
-    let age = |updated: DateTime<Utc>| (standing.now - updated).num_seconds().max(0);
-    let paused = standing.paused_at.map(|at| Paused {
-        by: standing.paused_by.unwrap_or_default(),
-        reason: standing.paused_because.unwrap_or_default(),
+    let age = |updated: DateTime<Utc>| (state.now - updated).num_seconds().max(0);
+    let paused = state.paused_at.map(|at| Paused {
+        by: state.paused_by.unwrap_or_default(),
+        reason: state.paused_because.unwrap_or_default(),
         at,
     });
     let heard = reported.last_contact.or(reported.started);
     Status {
         feed,
-        epoch: standing.epoch,
-        sequence: standing.sequence,
+        epoch: state.epoch,
+        sequence: state.sequence,
         head,
         lag: Lag {
             events,
@@ -106,18 +106,18 @@ pub(super) fn status_of(standing: Standing, feed: String) -> Status {
                 // A feed that does not answer may have news.
                 0 => Some(heard.map(age).filter(is_long).unwrap_or(0)),
                 // An older version of an instance reports only the last event taken.
-                _ => reported.taken_until.or(standing.updated).map(age),
+                _ => reported.taken_until.or(state.updated).map(age),
             },
         },
-        parked: standing.parked,
-        waiting: standing.waiting,
-        skipped: standing.skipped,
-        halted: standing.halted,
+        parked: state.parked,
+        waiting: state.waiting,
+        skipped: state.skipped,
+        halted: state.halted,
         paused,
-        decision: standing.decision,
-        begins: standing.begins.unwrap_or(0),
+        decision: state.decision,
+        begins: state.begins.unwrap_or(0),
         last_contact: reported.last_contact,
-        last_error: standing.last_error,
+        last_error: state.last_error,
         instances: reported.instances,
         retired: reported.retired,
     }

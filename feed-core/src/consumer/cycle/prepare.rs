@@ -30,8 +30,9 @@ pub(in crate::consumer) async fn prepare<B: Backend, E: Effect<B>>(
     }
     if !follower.cursors.is_known_under(signals.leases) {
         let (pool, s, me) = follower.instance.scope();
+        let database = &follower.instance.database;
         let before = follower.cursors.seen.epoch.clone();
-        let held = follower.instance.statement(B::held(pool, s, me)).await?;
+        let held = database.statement(B::held(pool, s, me)).await?;
         if held.is_empty() && !follower.cursors.held.is_empty() {
             // None is held while the subscription is stopped, which this instance may not know yet.
             renew(&follower.instance, &follower.leases).await?;
@@ -40,7 +41,7 @@ pub(in crate::consumer) async fn prepare<B: Backend, E: Effect<B>>(
                 return Ok(Some(Polled::Interrupted));
             }
         }
-        let mut epochs = follower.instance.statement(B::epochs(pool, s)).await?;
+        let mut epochs = database.statement(B::epochs(pool, s)).await?;
         let two_feeds = epochs.len() > 1;
         let moved_back = held.is_empty() || follower.cursors.are_ahead_of(&held);
         follower.cursors.load(held, epochs.pop(), signals.leases);

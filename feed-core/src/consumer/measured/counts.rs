@@ -8,7 +8,7 @@ use super::samples::Samples;
 use crate::consumer::outcome::{PollError, Polled};
 use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::wait::SILENCE;
-use crate::database::Turns;
+use crate::database::MetricsQueries;
 use crate::http::metrics::{Counter, Histogram, Metric};
 use crate::store::operate::Progress;
 
@@ -26,7 +26,7 @@ pub(in crate::consumer) struct Counts {
     lost: Counter,
     batches: Histogram<{ SIZES.len() }>,
     pub(in crate::consumer) samples: Samples,
-    pub(in crate::consumer) turns: Turns,
+    pub(in crate::consumer) metrics_queries: MetricsQueries,
 }
 
 impl Default for Counts {
@@ -39,7 +39,7 @@ impl Default for Counts {
             lost: Counter::default(),
             batches: Histogram::new(SIZES),
             samples: Samples::default(),
-            turns: Turns::default(),
+            metrics_queries: MetricsQueries::default(),
         }
     }
 }

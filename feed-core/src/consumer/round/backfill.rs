@@ -187,7 +187,7 @@ impl Sought {
 /// Returns which of these events any instance has claimed.
 async fn claimed<B: Backend>(instance: &Instance<B>, ids: &[&str]) -> sqlx::Result<Vec<String>> {
     let (pool, s, _) = instance.scope();
-    instance.statement(B::claimed(pool, s, ids)).await
+    instance.database.statement(B::claimed(pool, s, ids)).await
 }
 
 impl Backfill {

@@ -91,7 +91,7 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
         let reason = sanitize(reason);
         let (pool, s, me) = self.instance.scope();
         let halted = B::halt(pool, s, me, held, &reason);
-        if !self.instance.statement(halted).await? {
+        if !self.instance.database.statement(halted).await? {
             self.leases.look_now();
             return Ok(Polled::Interrupted);
         }

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::session;
 use crate::database::announce::announced;
-use crate::database::timeout::{STATEMENT, Suspicion};
+use crate::database::timeout::{ConnectionHealth, STATEMENT};
 use crate::database::{DatabaseOptions, Kind, OptionNames, redact_url, show_server};
 use crate::http::with_causes;
 use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools};
@@ -57,7 +57,7 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
 impl Open for Postgres {
     async fn connect(
         options: &DatabaseOptions,
-        suspicion: &Suspicion,
+        health: &ConnectionHealth,
     ) -> Result<Pools<Postgres>, DatabaseError> {
         Kind::Postgres.check(&options.url)?;
         let (transactions, others) = options.split();
@@ -66,8 +66,8 @@ impl Open for Postgres {
             let server = Server::parse(&options.url, options)?;
             let found = server.look_at_sessions(options.names.direct_url).await?;
             found.warn_of_limit(transactions + others);
-            let writer = server.session_pool(transactions, suspicion);
-            let reader = server.session_pool(others, suspicion);
+            let writer = server.session_pool(transactions, health);
+            let reader = server.session_pool(others, health);
             return Ok(Pools {
                 ours: vec![reader.clone(), writer.clone()],
                 shown: options.to_string(),
@@ -87,7 +87,7 @@ impl Open for Postgres {
         found.warn_of_limit(others);
         let pooler = Server::parse(&options.url, options)?;
         let (transactions, begin) = loop {
-            let different = match pooler.pooled(transactions, &found, suspicion).await {
+            let different = match pooler.pooled(transactions, &found, health).await {
                 Err(error @ DatabaseError::Different(..)) => error,
                 pooled => break pooled?,
             };
@@ -98,7 +98,7 @@ impl Open for Postgres {
             }
             found = again;
         };
-        let sessions = direct.session_pool(others, suspicion);
+        let sessions = direct.session_pool(others, health);
         Ok(Pools {
             ours: vec![sessions.clone(), transactions.clone()],
             shown: options.to_string(),
@@ -165,10 +165,10 @@ impl Open for Postgres {
         pool: &PgPool,
         migrator: &Migrator,
         schema: Option<&str>,
-        suspicion: &Suspicion,
+        health: &ConnectionHealth,
     ) -> Result<(), DatabaseError> {
         let mut connection = pool.acquire().await?;
-        let session = suspicion.within(STATEMENT, async {
+        let session = health.within(STATEMENT, async {
             connection.execute(TURN_TIMEOUT).await?;
             if let Some(schema) = schema {
                 session::enter(&mut connection, schema).await?;
@@ -177,9 +177,7 @@ impl Open for Postgres {
         });
         let session = session.await?;
         let describe = async || {
-            let blocker = suspicion
-                .within(ANSWER, session::blocker(pool, session))
-                .await;
+            let blocker = health.within(ANSWER, session::blocker(pool, session)).await;
             match blocker.ok().flatten() {
                 Some(other) => format!("for migrations; {other} holds a lock that they need"),
                 None => "for migrations, which are running".to_owned(),
@@ -325,7 +323,7 @@ impl Server {
         &self,
         connections: u32,
         sessions: &Found,
-        suspicion: &Suspicion,
+        health: &ConnectionHealth,
     ) -> Result<(PgPool, SqlStr), DatabaseError> {
         let mut connection = self.reach().await?;
         let begin = session::begin_pooled(&sessions.search_path, true);
@@ -346,7 +344,7 @@ impl Server {
                 self.names.direct_url,
             ));
         }
-        let pool = pool_of(connections, suspicion);
+        let pool = pool_of(connections, health);
         if !keeps_names {
             let begin = session::begin_pooled(&sessions.search_path, false);
             return Ok((pool.connect_lazy_with(self.options.clone()), begin));
@@ -362,17 +360,17 @@ impl Server {
     }
 
     /// A pool of sessions.
-    fn session_pool(&self, connections: u32, suspicion: &Suspicion) -> PgPool {
-        let (suspects, schema) = (suspicion.clone(), self.schema.clone());
+    fn session_pool(&self, connections: u32, health: &ConnectionHealth) -> PgPool {
+        let (health, schema) = (health.clone(), self.schema.clone());
         let may_be_standby = self.may_be_standby;
-        pool_of(connections, suspicion)
+        pool_of(connections, &health)
             .after_connect(move |connection, _| {
-                let (suspicion, schema) = (suspects.clone(), schema.clone());
+                let (health, schema) = (health.clone(), schema.clone());
                 Box::pin(async move {
                     let prepared = session::prepare(connection, schema.as_deref());
-                    let is_standby = suspicion.within(ANSWER, prepared).await?;
+                    let is_standby = health.within(ANSWER, prepared).await?;
                     let refused = is_standby && !may_be_standby;
-                    suspicion.mark_standby(refused);
+                    health.mark_standby(refused);
                     if refused {
                         // The pool closes it and tries again, at the same address.
                         return Err(sqlx::Error::Io(io::Error::other(IS_STANDBY)));
@@ -494,21 +492,21 @@ fn names_several_hosts(url: &str) -> bool {
     hosts.contains(',') || parameters.any(several)
 }
 
-fn pool_of(connections: u32, suspicion: &Suspicion) -> PgPoolOptions {
-    let (asked, released) = (suspicion.clone(), suspicion.clone());
+fn pool_of(connections: u32, health: &ConnectionHealth) -> PgPoolOptions {
+    let (asked, released) = (health.clone(), health.clone());
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .before_acquire(move |connection, last| {
-            let suspicion = asked.clone();
+            let health = asked.clone();
             Box::pin(async move {
-                if suspicion.is_suspect(last.age) {
+                if health.is_suspect(last.age) {
                     return Ok(false);
                 }
                 if last.idle_for > TESTED {
                     // An error closes it, and another one is taken.
-                    suspicion.within(ANSWER, connection.ping()).await?;
+                    health.within(ANSWER, connection.ping()).await?;
                 }
                 Ok(true)
             })

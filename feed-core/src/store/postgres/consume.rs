@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
 
 use super::session::OWN_PLANNER;
 use super::statements::{NOT_STOPPED, from_due};
-use crate::database::timeout::{STATEMENT, Suspicion};
+use crate::database::timeout::{ConnectionHealth, STATEMENT};
 use crate::store::consume::{
     Advanced, CHANNEL, Census, Claim, Heartbeat, Held, NativeConsume, Position,
 };
@@ -241,7 +241,7 @@ impl NativeConsume for Postgres {
     async fn commit(
         mut tx: PgTransaction<'static>,
         guard: Self::Guard,
-        suspicion: &Suspicion,
+        health: &ConnectionHealth,
     ) -> sqlx::Result<bool> {
         let Some(effect) = guard else {
             tx.commit().await?;
@@ -257,8 +257,8 @@ impl NativeConsume for Postgres {
         sqlx::raw_sql(AssertSqlSafe(end)).execute(&mut *tx).await?;
         // All is committed. sqlx does not know that and would end the transaction once more, each time with a
         // warning in the server's log. So it ends the empty one that AND CHAIN has begun, in the background.
-        let suspicion = suspicion.clone();
-        tokio::spawn(async move { suspicion.within(STATEMENT, tx.commit()).await });
+        let health = health.clone();
+        tokio::spawn(async move { health.within(STATEMENT, tx.commit()).await });
         Ok(true)
     }
 

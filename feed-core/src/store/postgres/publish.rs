@@ -83,10 +83,10 @@ impl NativePublish for Postgres {
         .bind(limit)
         .fetch_optional(pool)
         .await?;
-        let look = |row: PgRow| {
+        let read = |row: PgRow| {
             Ok::<_, sqlx::Error>((HeadRead::from_row(&row)?, row.try_get("numbered")?))
         };
-        Ok(row.map(look).transpose()?.into())
+        Ok(row.map(read).transpose()?.into())
     }
 
     async fn published(pool: &PgPool) -> sqlx::Result<Published> {

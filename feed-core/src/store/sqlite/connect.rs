@@ -14,7 +14,7 @@ use sqlx::{
 };
 use tracing::{info, warn};
 
-use crate::database::timeout::Suspicion;
+use crate::database::timeout::ConnectionHealth;
 use crate::database::{DatabaseOptions, Kind};
 use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools, begin_with};
 
@@ -34,7 +34,7 @@ const SQLITE_READERS: u32 = 4;
 impl Open for Sqlite {
     async fn connect(
         database: &DatabaseOptions,
-        _: &Suspicion,
+        _: &ConnectionHealth,
     ) -> Result<Pools<Sqlite>, DatabaseError> {
         if database.direct_url.is_some() {
             return Err(DatabaseError::DirectFile(database.names.direct_url));
@@ -143,7 +143,7 @@ impl Open for Sqlite {
         pool: &SqlitePool,
         migrator: &Migrator,
         _: Option<&str>,
-        _: &Suspicion,
+        _: &ConnectionHealth,
     ) -> Result<(), DatabaseError> {
         let mut tx = begin(pool).await?;
         migrator.run_direct(None, &mut *tx, false).await?;
@@ -250,5 +250,5 @@ fn is_busy(error: &sqlx::Error) -> bool {
 /// Begins a transaction that writes.
 pub(super) async fn begin(pool: &SqlitePool) -> sqlx::Result<SqliteTransaction<'static>> {
     // A file is never silent.
-    begin_with(pool, BEGIN.into_sql_str(), &Suspicion::default()).await
+    begin_with(pool, BEGIN.into_sql_str(), &ConnectionHealth::default()).await
 }

@@ -11,7 +11,7 @@ use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 use super::connect::begin;
 use super::dialect::{NOW, instant, now_plus};
 use super::statements::{NOT_STOPPED, from_due};
-use crate::database::timeout::Suspicion;
+use crate::database::timeout::ConnectionHealth;
 use crate::store::consume::{Advanced, Census, Claim, Heartbeat, Held, NativeConsume, Position};
 use crate::store::sql::sql;
 
@@ -260,7 +260,7 @@ impl NativeConsume for Sqlite {
     async fn commit(
         tx: SqliteTransaction<'static>,
         guard: Self::Guard,
-        _: &Suspicion,
+        _: &ConnectionHealth,
     ) -> sqlx::Result<bool> {
         if guard.load(Ordering::Acquire) {
             return Ok(false);

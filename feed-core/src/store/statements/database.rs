@@ -3,7 +3,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::{Db, IS_STANDBY, Pool, from_row};
-use crate::store::{Check, Made};
+use crate::store::{AppliedMigration, Check};
 
 impl Check for Db {
     async fn ping(pool: &Pool) -> sqlx::Result<()> {
@@ -24,7 +24,7 @@ impl Check for Db {
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await
     }
 
-    async fn migrations(pool: &Pool, table: &'static str) -> sqlx::Result<Vec<Made>> {
+    async fn migrations(pool: &Pool, table: &'static str) -> sqlx::Result<Vec<AppliedMigration>> {
         let sql = format!(
             "SELECT -- database::migrations
              version, description FROM {table} WHERE success ORDER BY version"
@@ -33,4 +33,4 @@ impl Check for Db {
     }
 }
 
-from_row! { Made: version, description }
+from_row! { AppliedMigration: version, description }

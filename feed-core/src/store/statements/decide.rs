@@ -32,6 +32,9 @@ fn push_selected(query: &mut QueryBuilder<Db>, s: &str, selection: &Selection) {
         .push("feed_parked.subscription = ")
         .push_bind(s)
         .push(" AND reason IS NOT NULL");
+    if let Some(event_id) = &selection.event_id {
+        query.push(" AND event_id = ").push_bind(event_id);
+    }
     if let Some(cause) = &selection.cause {
         query.push(" AND reason = ").push_bind(cause);
     }
@@ -279,7 +282,7 @@ impl Decide for Db {
         limit: i64,
     ) -> sqlx::Result<Vec<ParkedEvent>> {
         let begin = "SELECT -- parked::selected
-             event_id AS id, partition, subject, event_type, sequence, reason, attempts, parked_at, retry_at
+             event_id AS id, subject, event_type, sequence, reason, attempts, parked_at, retry_at
              FROM feed_parked";
         on_selected(begin, s, selection)
             .push(" ORDER BY parked_at, position LIMIT ")
@@ -332,25 +335,6 @@ impl Decide for Db {
         query.push(" AND partition = ").push_bind(partition);
         let due = query.build().execute(&mut **tx).await?;
         Ok(due.rows_affected())
-    }
-
-    async fn retry_now(
-        tx: &mut Transaction<'_>,
-        s: &str,
-        event_id: &str,
-        decision: i64,
-    ) -> sqlx::Result<bool> {
-        let due = sqlx::query(sql!(
-            "UPDATE -- parked::hasten_one
-             feed_parked SET retry_at = {NOW}, decision = $3
-             WHERE subscription = $1 AND event_id = $2 AND reason IS NOT NULL"
-        ))
-        .bind(s)
-        .bind(event_id)
-        .bind(decision)
-        .execute(&mut **tx)
-        .await?;
-        Ok(due.rows_affected() == 1)
     }
 
     async fn skip_parked(

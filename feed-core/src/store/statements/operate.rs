@@ -5,7 +5,7 @@ use sqlx::{FromRow, Row as _};
 use super::{Db, FOR_UPDATE, NOW, Pool, Row, Transaction, from_row, is_in, list, now_plus};
 use crate::event::Sequence;
 use crate::store::COUNTED;
-use crate::store::consume::{Reported, Standing};
+use crate::store::consume::{Reported, SubscriptionState};
 use crate::store::operate::{
     Attempt, InstanceStatus, Operate, Outcome, ParkedEvent, Progress, SkippedEvent, TakenEvent,
 };
@@ -29,7 +29,7 @@ impl Operate for Db {
         .await
     }
 
-    async fn standing(pool: &Pool, s: &str) -> sqlx::Result<Standing> {
+    async fn subscription_state(pool: &Pool, s: &str) -> sqlx::Result<SubscriptionState> {
         sqlx::query_as(sql!(
             "SELECT -- subscription::standing
              lowest.epoch, COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head, taken_until,
@@ -91,7 +91,7 @@ impl Operate for Db {
     async fn parked(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<ParkedEvent>> {
         sqlx::query_as(
             "SELECT -- parked::list
-             event_id AS id, partition, subject, event_type, sequence, reason, attempts, parked_at, retry_at
+             event_id AS id, subject, event_type, sequence, reason, attempts, parked_at, retry_at
              FROM feed_parked WHERE subscription = $1 ORDER BY position LIMIT $2",
         )
         .bind(s)
@@ -108,7 +108,7 @@ impl Operate for Db {
     ) -> sqlx::Result<Vec<ParkedEvent>> {
         sqlx::query_as(sql!(
             "SELECT -- parked::about
-             event_id AS id, partition, subject, event_type, sequence, reason, attempts, parked_at, retry_at
+             event_id AS id, subject, event_type, sequence, reason, attempts, parked_at, retry_at
              FROM feed_parked
              WHERE subscription = $1 AND (event_id {in_list} OR subject {in_list})
              ORDER BY position LIMIT $3",
@@ -495,7 +495,7 @@ from_row! {
 }
 
 from_row! {
-    Standing: epoch, sequence, updated, last_error, feed, parked, waiting, skipped, halted, paused_at, paused_by,
+    SubscriptionState: epoch, sequence, updated, last_error, feed, parked, waiting, skipped, halted, paused_at, paused_by,
         paused_because, begins, decision, furthest, now; reported
 }
 
@@ -504,7 +504,7 @@ from_row! {
 }
 
 from_row! {
-    ParkedEvent: id, partition, subject, event_type, sequence, reason, attempts, parked_at, retry_at
+    ParkedEvent: id, subject, event_type, sequence, reason, attempts, parked_at, retry_at
 }
 
 from_row! {

@@ -178,7 +178,7 @@ impl Publish for Db {
         Ok(())
     }
 
-    async fn look(pool: &Pool) -> sqlx::Result<HeadRead> {
+    async fn read_head(pool: &Pool) -> sqlx::Result<HeadRead> {
         sqlx::query_as(sql!(
             "SELECT -- feed::look
              feed_id, epoch, page_size, created, sequence, anchor, updated, closed_until,

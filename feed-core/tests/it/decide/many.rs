@@ -9,6 +9,7 @@ use crate::support::{Fail, Testable, event, until};
 harness::on_both_databases! {
     many_are_selected_by_what_they_have_in_common
     what_failed_after_a_preview_is_not_touched
+    a_decision_about_one_event_is_recorded_with_its_id
     the_second_of_two_operators_gets_the_name_of_the_first
     what_cannot_be_recorded_is_refused
 }
@@ -175,6 +176,56 @@ async fn what_failed_after_a_preview_is_not_touched<B: Testable>(url: &str) {
     let skipped = scene.handle.skipped(10).await.unwrap();
     assert_eq!(skipped[0].subject, "order/1");
     assert_eq!(skipped[0].event_type.as_deref(), Some("order.placed"));
+}
+
+async fn a_decision_about_one_event_is_recorded_with_its_id<B: Testable>(url: &str) {
+    let mut scene = Scene::<B>::new(url).await;
+    let id = scene.about_order_1(1).await.remove(0);
+    scene.effect.recorder.fail("order/2", Fail::Park);
+    scene.take(&[event("order/2")]).await;
+    let (handle, database) = (&scene.handle, &scene.database);
+    let one = Selection::of_event(&id);
+    let preview = handle.preview(&one, 10).await.unwrap();
+    assert_eq!((preview.events, &preview.first[0].id), (1, &id));
+
+    // On PostgreSQL a retry does not wait for what the owner of the partition is doing.
+    let mut busy = None;
+    if B::DIALECT == 0 {
+        let mut tx = database.begin().await.unwrap();
+        let lock = "SELECT FROM feed_partition FOR UPDATE";
+        B::execute(&mut tx, lock).await.unwrap();
+        busy = Some(tx);
+    }
+    handle.retry("order/1", "eve").await.unwrap();
+    drop(busy);
+    let due = "SELECT subject FROM feed_parked WHERE retry_at IS NOT NULL";
+    assert_eq!(B::texts(database, due).await, ["order/1"]);
+    handle.skip(&id, "a test", "ada").await.unwrap();
+    let left = handle.parked(10).await.unwrap();
+    assert_eq!((left.len(), left[0].subject.as_str()), (1, "order/2"));
+    let decisions = handle.decisions(10).await.unwrap();
+    let [skip, retry] = decisions.as_slice() else {
+        panic!("{decisions:?}")
+    };
+    assert_eq!(
+        (&skip.decision, skip.outcome.as_deref()),
+        (&format!("skip {id}"), Some("skipped"))
+    );
+    assert_eq!(skip.reason.as_deref(), Some("a test"));
+    assert_eq!(
+        (&retry.decision, retry.outcome.as_deref()),
+        (&format!("retry {id}"), Some("1 to be tried again"))
+    );
+
+    // As a selection it is that event and no other one.
+    let gone = handle.retry_selected(&one, "eve").await;
+    assert!(
+        matches!(&gone, Err(DecideError::AlreadyDecided { by, .. }) if by == "ada"),
+        "{gone:?}"
+    );
+    let other = Selection::of_event(&left[0].id);
+    let skipped = handle.skip_selected(&other, "a test", "ada").await;
+    assert_eq!(skipped.unwrap(), 1);
 }
 
 async fn the_second_of_two_operators_gets_the_name_of_the_first<B: Testable>(url: &str) {

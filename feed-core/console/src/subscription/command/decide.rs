@@ -142,6 +142,7 @@ impl From<Selected> for Selection {
             from: selected.from,
             until: selected.until,
             as_of: selected.as_of,
+            ..Self::default()
         }
     }
 }

@@ -36,7 +36,7 @@ use crate::consumer::source::redact::redact_url;
 use crate::consumer::source::walk::{Limits, Walk, WalkError};
 use crate::event::Sequence;
 use crate::store::Backend;
-use crate::store::consume::Standing;
+use crate::store::consume::SubscriptionState;
 
 pub use cited::Cited;
 pub use period::{Bound, Period};
@@ -171,10 +171,10 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     }
     let start = Snapshot::of(handle).await?;
     let source = Source::new(&handle.subscription);
-    let books = Books::<B, R>::new(handle, &source, period);
-    let result = match start.standing.epoch.clone() {
+    let comparison = Comparison::<B, R>::new(handle, &source, period);
+    let result = match start.state.epoch.clone() {
         Some(epoch) => {
-            let taken = start.standing.sequence;
+            let taken = start.state.sequence;
             let mut bounds = [period.from, period.until].into_iter().flatten();
             let untaken = bounds.find_map(|bound| {
                 let sequence = bound.sequence()?;
@@ -183,9 +183,9 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
             if let Some(event) = untaken {
                 return Err(ReconcileError::NotTaken { event, taken });
             }
-            numbered(books, &epoch, &start, progress).await?
+            numbered(comparison, &epoch, &start, progress).await?
         }
-        None => unnumbered(books).await?,
+        None => unnumbered(comparison).await?,
     };
     if start.was_moved(&Snapshot::of(handle).await?) {
         return Err(ReconcileError::Moved);
@@ -197,15 +197,15 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
 
 /// Reconciles with a feed that has sequences.
 async fn numbered<B: Backend, R: Reconcile<B>>(
-    mut books: Books<'_, B, R>,
+    mut comparison: Comparison<'_, B, R>,
     epoch: &str,
     start: &Snapshot,
     mut progress: impl FnMut(Sequence, Sequence) + Send,
 ) -> Result<Reconciliation, ReconcileError> {
-    let to = start.standing.sequence;
-    let first = books.period.from.and_then(Bound::sequence);
+    let to = start.state.sequence;
+    let first = comparison.period.from.and_then(Bound::sequence);
     let from = first.unwrap_or(start.begins() + 1).max(1);
-    let mut walk = Walk::forward(books.source, None).with_attempts(ATTEMPTS);
+    let mut walk = Walk::forward(comparison.source, None).with_attempts(ATTEMPTS);
     let mut later = HashSet::new();
     while let Some((document, before)) = next_until(&mut walk, epoch, to).await? {
         let first = Some(from.max(before + 1));
@@ -215,18 +215,18 @@ async fn numbered<B: Backend, R: Reconcile<B>>(
             .filter(|entry| entry.sequence >= first);
         let (mut due, beyond): (Vec<&FoundEntry>, Vec<_>) =
             new.partition(|entry| entry.sequence <= Some(to));
-        books.keep(&mut due);
+        comparison.retain(&mut due);
         let taken = due
             .iter()
             .filter(|entry| entry.sequence > Some(start.begins()));
         let taken = taken.map(|entry| entry.id.clone()).collect();
-        books.enter(&document, &due, taken).await?;
+        comparison.add(&document, &due, taken).await?;
         later.extend(beyond.iter().map(|entry| entry.subject().to_owned()));
         progress(walk.sequence().min(to), to);
     }
-    let mut compared = books.compare().await?;
+    let mut compared = comparison.compare().await?;
     if !compared.differences.is_empty() {
-        let furthest = Snapshot::of(books.handle).await?.standing.furthest;
+        let furthest = Snapshot::of(comparison.handle).await?.state.furthest;
         while let Some((document, _)) = next_until(&mut walk, epoch, furthest).await? {
             let entries = document.entries.iter();
             later.extend(entries.map(|entry| entry.subject().to_owned()));
@@ -235,14 +235,14 @@ async fn numbered<B: Backend, R: Reconcile<B>>(
     compared
         .differences
         .retain(|difference| !later.contains(&difference.id));
-    let (from, to) = match books.period {
+    let (from, to) = match comparison.period {
         Period {
             until: None,
             from: None | Some(Bound::Sequence(_)),
         } => (from, to),
-        _ => books.seen.unwrap_or_default(),
+        _ => comparison.seen.unwrap_or_default(),
     };
-    Ok(books.closed(from, to, compared))
+    Ok(comparison.result(from, to, compared))
 }
 
 /// Returns the next document with a new event, and the last event before it; `None` once `to` is
@@ -292,16 +292,16 @@ async fn next_until(
 /// Reconciles with a feed without sequences, by the claims. No later event can cause a difference,
 /// since such a feed only places orders.
 async fn unnumbered<B: Backend, R: Reconcile<B>>(
-    mut books: Books<'_, B, R>,
+    mut comparison: Comparison<'_, B, R>,
 ) -> Result<Reconciliation, ReconcileError> {
-    let url = books.handle.feed_url().clone();
-    let head = with_retries(ATTEMPTS, || books.source.document(url.clone())).await?;
+    let url = comparison.handle.feed_url().clone();
+    let head = with_retries(ATTEMPTS, || comparison.source.document(url.clone())).await?;
     if head.cursor.is_some() {
         // The feed has sequences, and one partition has taken nothing: no event is settled, and
         // events of other partitions are not compared.
-        return Ok(books.closed(0, 0, Compared::default()));
+        return Ok(comparison.result(0, 0, Compared::default()));
     }
-    let mut walk = Walk::back(books.source, head, LIMITS).with_attempts(ATTEMPTS);
+    let mut walk = Walk::back(comparison.source, head, LIMITS).with_attempts(ATTEMPTS);
     // The ids that were read: a second entry with the same id is an older version.
     let mut seen = HashSet::new();
     while let Some(document) = walk.next().await? {
@@ -311,19 +311,19 @@ async fn unnumbered<B: Backend, R: Reconcile<B>>(
             .filter(|entry| seen.insert(entry.id.clone()))
             .collect();
         due.reverse();
-        books.keep(&mut due);
+        comparison.retain(&mut due);
         let ids: Vec<&str> = due.iter().map(|entry| entry.id.as_str()).collect();
         let (pool, s) = (
-            books.handle.database.reader(),
-            &books.handle.subscription.name,
+            comparison.handle.database.reader(),
+            &comparison.handle.subscription.name,
         );
         // Read the claims first and the parked events later. In the other order, an event that is
         // parked in between would seem to have its effect.
         let taken = B::claimed(pool, s, &ids).await?.into_iter().collect();
-        books.enter(&document, &due, taken).await?;
+        comparison.add(&document, &due, taken).await?;
     }
-    let compared = books.compare().await?;
-    Ok(books.closed(0, 0, compared))
+    let compared = comparison.compare().await?;
+    Ok(comparison.result(0, 0, compared))
 }
 
 impl From<WalkError> for ReconcileError {
@@ -340,43 +340,43 @@ impl From<WalkError> for ReconcileError {
 
 /// The state of the subscription at some moment.
 struct Snapshot {
-    standing: Standing,
+    state: SubscriptionState,
     /// The newest executed decision that moved the cursor.
-    carried_out: Option<i64>,
+    executed: Option<i64>,
 }
 
 impl Snapshot {
     async fn of<B: Backend>(handle: &Handle<B>) -> sqlx::Result<Self> {
         let (pool, s) = (handle.database.reader(), &handle.subscription.name);
         let decisions = B::decisions(pool, s, DECISIONS).await?.into_iter();
-        let carried_out = decisions
+        let executed = decisions
             .filter(|row| row.done_at.is_some() && row.decision.parse::<Decision>().is_ok())
             .map(|row| row.position)
             .max();
         Ok(Self {
-            standing: B::standing(pool, s).await?,
-            carried_out,
+            state: B::subscription_state(pool, s).await?,
+            executed,
         })
     }
 
     /// Events up to this sequence were never taken.
     fn begins(&self) -> Sequence {
-        self.standing.begins.unwrap_or(0)
+        self.state.begins.unwrap_or(0)
     }
 
     /// Returns true if the cursor has moved otherwise than forward since then.
     fn was_moved(&self, since: &Self) -> bool {
-        let (before, after) = (&self.standing, &since.standing);
+        let (before, after) = (&self.state, &since.state);
         // Of partitions at the same sequence, one may not have the epoch yet.
         let epochs = before.epoch.as_ref().zip(after.epoch.as_ref());
-        self.carried_out != since.carried_out
+        self.executed != since.executed
             || epochs.is_some_and(|(before, after)| before != after)
             || before.sequence > after.sequence
     }
 }
 
-/// The demands of the feed's events.
-struct Books<'a, B: Backend, R> {
+/// What the events of the feed demand of the stored data, and what was found on the way.
+struct Comparison<'a, B: Backend, R> {
     handle: &'a Handle<B>,
     source: &'a Source,
     period: Period,
@@ -390,7 +390,7 @@ struct Books<'a, B: Backend, R> {
     unreadable: Vec<Difference>,
 }
 
-impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
+impl<'a, B: Backend, R: Reconcile<B>> Comparison<'a, B, R> {
     fn new(handle: &'a Handle<B>, source: &'a Source, period: Period) -> Self {
         Self {
             handle,
@@ -405,8 +405,8 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
         }
     }
 
-    /// Leaves those that say something about the period: its events, and later ones of their subjects.
-    fn keep(&mut self, due: &mut Vec<&FoundEntry>) {
+    /// Retains those that say something about the period: its events, and later ones of their subjects.
+    fn retain(&mut self, due: &mut Vec<&FoundEntry>) {
         for entry in due.iter() {
             if !self.period.contains(entry.sequence, entry.published) {
                 continue;
@@ -426,9 +426,9 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
         });
     }
 
-    /// Records the events of `due`. Those whose id is in `taken` are settled if they are neither
+    /// Adds the events of `due`. Those whose id is in `taken` are settled if they are neither
     /// parked nor skipped.
-    async fn enter(
+    async fn add(
         &mut self,
         document: &Document,
         due: &[&FoundEntry],
@@ -448,22 +448,22 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
             due = &due[arrivals.len()..];
             for arrival in arrivals {
                 let settled = taken.contains(&arrival.event.id);
-                self.enter_one(arrival, settled);
+                self.add_one(arrival, settled);
             }
         }
         Ok(())
     }
 
-    fn enter_one(&mut self, arrival: Arrival, settled: bool) {
+    fn add_one(&mut self, arrival: Arrival, settled: bool) {
         let event = &arrival.event;
         let read = self
             .expected
             .expect(event, settled && arrival.missing.is_none());
-        let told = match arrival.missing {
+        let read = match arrival.missing {
             Some(missing) => Err(missing.reason),
             None => read,
         };
-        match told {
+        match read {
             Err(reason) if settled => self.unreadable.push(Difference {
                 id: event.subject.clone(),
                 what: format!("{} cannot be read any more: {reason}", Cited::from(event)),
@@ -475,7 +475,7 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
         }
     }
 
-    /// Returns what the comparison has found, and empties the books.
+    /// Compares the stored data with what was added.
     async fn compare(&mut self) -> sqlx::Result<Compared> {
         let expected = std::mem::take(&mut self.expected);
         let mut compared = expected.compare(self.handle.database.reader()).await?;
@@ -489,7 +489,8 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
         Ok(compared)
     }
 
-    fn closed(&self, from: Sequence, to: Sequence, compared: Compared) -> Reconciliation {
+    /// Returns the result: what was `compared`, and the counts.
+    fn result(&self, from: Sequence, to: Sequence, compared: Compared) -> Reconciliation {
         let Compared {
             mut differences,
             equal,

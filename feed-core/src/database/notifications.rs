@@ -15,7 +15,7 @@ use crate::store::Backend;
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// The notifications on one channel, as long as the connection lasts.
-pub(crate) struct News<B: Backend> {
+pub(crate) struct Notifications<B: Backend> {
     channel: &'static str,
     state: State<B>,
     /// Held while a connection listens.
@@ -35,7 +35,7 @@ enum State<B: Backend> {
     Listening(B::Listener),
 }
 
-impl<B: Backend> News<B> {
+impl<B: Backend> Notifications<B> {
     pub(crate) fn on(channel: &'static str) -> Self {
         Self {
             channel,
@@ -76,7 +76,7 @@ impl<B: Backend> News<B> {
 
     /// Waits for a notification, and returns its text if that is known; waits for ever if not
     /// listening. Returns also when listening begins, since earlier notifications are unknown.
-    pub(crate) async fn heard(&mut self) -> Option<String> {
+    pub(crate) async fn next(&mut self) -> Option<String> {
         match &mut self.state {
             State::Idle => std::future::pending().await,
             State::Connecting(listener) => {
