@@ -3,8 +3,8 @@
 
 mod erasure;
 mod lists;
-mod master_data;
 mod reconcile;
+mod records;
 
 use std::collections::BTreeSet;
 
