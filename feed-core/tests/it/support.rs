@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use chrono::Utc;
 use feed_core::consumer::Handle;
 use feed_core::feed::{PageWriter, View};
@@ -292,11 +291,7 @@ pub(crate) async fn send(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Answer {
-    let mut request = Request::builder().method(method).uri(path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let answer = harness::call(&router, request.body(Body::empty()).unwrap()).await;
+    let answer = harness::request(&router, method, path, headers, "").await;
     Answer {
         status: answer.status,
         headers: answer.headers,
