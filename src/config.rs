@@ -1,16 +1,13 @@
 //! Every setting of the shop, and what it does beside being open.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
 use clap::{Parser, Subcommand, ValueHint};
-use feed_chassis::{Credentials, LogFormat, parse_address};
+use feed_chassis::ServerSettings;
 use feed_console::StartError;
 use feed_console::settings::parse_poll_interval;
-use feed_core::http::BaseUrl;
 
 use crate::{demo, moving};
 
@@ -69,30 +66,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Config {
-    /// The address to listen on
-    #[arg(
-        long,
-        env,
-        help_heading = "Network",
-        value_name = "ADDRESS",
-        value_parser = parse_address,
-        default_value = "127.0.0.1:8080"
-    )]
-    pub(crate) listen: SocketAddr,
-
-    /// The public base URL, for all links; may have a path behind a proxy [default: that of LISTEN]
-    #[arg(long, env, help_heading = "Network", value_name = "URL")]
-    pub(crate) base_url: Option<BaseUrl>,
-
-    /// Require credentials: a file with one a line, `read NAME:PASSWORD` (the feed alone) or
-    /// `operate NAME:PASSWORD` (everything), or a token in place of both; SIGHUP reloads it
-    #[arg(long, env, help_heading = "Network", value_name = "FILE", value_parser = Credentials::from_setting)]
-    pub(crate) credentials_file: Option<Credentials>,
-
-    /// Listen on an address that other machines reach without requiring credentials: anyone there
-    /// can do everything
-    #[arg(long, env, help_heading = "Network", value_parser = BoolishValueParser::new())]
-    pub(crate) allow_anonymous: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerSettings,
 
     /// The directory of the SQLite files, one for each service
     #[arg(
@@ -128,30 +103,13 @@ pub(crate) struct Config {
         default_value = "Shop"
     )]
     pub(crate) sender: String,
-
-    /// A name for this instance, in leases and logs
-    #[arg(
-        long,
-        env,
-        help_heading = "Process",
-        value_name = "NAME",
-        value_parser = NonEmptyStringValueParser::new(),
-        default_value = "shop"
-    )]
-    pub(crate) instance: String,
-
-    /// The form of the log on standard error; `RUST_LOG` selects what is logged, such as `debug`
-    #[arg(
-        long,
-        env,
-        help_heading = "Process",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
-    pub(crate) log_format: LogFormat,
 }
 
 impl Config {
+    /// Defaults, by field name.
+    pub(crate) const DEFAULTS: &[(&'static str, &'static str)] =
+        &[("listen", "127.0.0.1:8080"), ("instance", "shop")];
+
     /// Why a service does not start, in terms of this program's settings.
     pub(crate) fn explained(&self, name: &str, error: StartError) -> anyhow::Error {
         let directory = self.data_dir.display();

@@ -10,7 +10,10 @@ mod start_page;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use feed_chassis::{Mounted, ServeError, Settings, parse_command_line, reachable, run};
+use feed_chassis::{
+    Mounted, ServeError, ServerSettings, Settings, parse_command_line, reachable, run,
+    with_defaults,
+};
 use feed_console::{DatabaseSettings, Follow, StatusSettings};
 use feed_core::consumer::FeedCredentials;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +24,8 @@ use services::Services;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let CommandLine { config, command } = parse_command_line(CommandLine::command());
+    let CommandLine { config, command } =
+        parse_command_line(with_defaults(CommandLine::command(), Config::DEFAULTS));
     match command {
         Some(Command::Demo(config)) => return demo::run(config).await,
         Some(Command::Export(config)) => return moving::export(&config).await,
@@ -29,13 +33,8 @@ async fn main() -> ExitCode {
         None => {}
     }
     let settings = Settings {
-        listen: config.listen,
-        base_url: config.base_url.clone(),
+        server: config.server.clone(),
         home_url: None,
-        credentials_file: config.credentials_file.clone(),
-        allow_anonymous: config.allow_anonymous,
-        instance: Some(config.instance.clone()),
-        log_format: config.log_format,
         probe: false,
     };
     run(settings, async |settings: Settings, shutdown| {
@@ -61,8 +60,8 @@ async fn shop(
     // The consumers reach the feed at the address on which this process listens, not at its public
     // URL.
     let follow = Follow {
-        feed_url: format!("http://{}/order/feed", reachable(settings.listen)).parse()?,
-        feed_credentials_file: match &config.credentials_file {
+        feed_url: format!("http://{}/order/feed", reachable(settings.server.listen)).parse()?,
+        feed_credentials_file: match &config.server.credentials_file {
             Some(credentials) => Some(FeedCredentials::from_file(credentials.file())?),
             None => None,
         },
@@ -76,9 +75,12 @@ async fn shop(
     let database = |name: &str| DatabaseSettings::of(moving::sqlite(&config.data_dir, name));
     let settings = |name: &str| -> anyhow::Result<Settings> {
         Ok(Settings {
-            base_url: Some(base.join(&format!("{name}/")).as_str().parse()?),
+            server: ServerSettings {
+                base_url: Some(base.join(&format!("{name}/")).as_str().parse()?),
+                credentials_file: None,
+                ..settings.server.clone()
+            },
             home_url: Some(base.url().clone()),
-            credentials_file: None,
             ..settings.clone()
         })
     };

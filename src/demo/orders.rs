@@ -123,9 +123,9 @@ fn address(rng: &mut Rng) -> Address {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use order::order::{CustomerId, ItemId};
+    use order::order::{Customer, CustomerId, Item, ItemId};
     use order::representation::draft;
-    use order::rules::{Catalog, DraftCustomer, DraftItem};
+    use order::rules::{Catalog, DraftCustomer, DraftItem, Record};
 
     use super::super::catalog::{CUSTOMERS, ITEMS};
     use super::*;
@@ -140,20 +140,22 @@ mod tests {
     }
 
     fn catalog() -> Catalog {
-        let customers = (1..).map(CustomerId).zip(CUSTOMERS).map(|(id, customer)| {
-            let customer = DraftCustomer {
+        let customers = (1..).zip(CUSTOMERS).map(|(id, customer)| {
+            let draft = DraftCustomer {
                 firstname: Some(customer.firstname.to_owned()),
                 name: Some(customer.name.to_owned()),
                 email: Some(customer.email.to_owned()),
             };
-            (id, customer.check().expect("a customer").with_id(id))
+            let new = Customer::check(draft).expect("a customer");
+            (CustomerId(id), Customer::numbered(new, id))
         });
-        let items = (1..).map(ItemId).zip(ITEMS).map(|(id, item)| {
-            let item = DraftItem {
+        let items = (1..).zip(ITEMS).map(|(id, item)| {
+            let draft = DraftItem {
                 name: Some(item.name.to_owned()),
                 price: Some(item.price.to_owned()),
             };
-            (id, item.check().expect("an item").with_id(id))
+            let new = Item::check(draft).expect("an item");
+            (ItemId(id), Item::numbered(new, id))
         });
         Catalog {
             customers: customers.collect(),

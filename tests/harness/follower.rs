@@ -2,14 +2,12 @@
 //! round by round.
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
 use feed_core::consumer::Polled;
 use feed_core::{Backend, Consumer, Database, Effect};
 use serde_json::Value;
 
 use crate::producer::Producer;
-use crate::{Answer, call};
+use crate::{Answer, request};
 
 /// A service under test. An unexpected result ends the test.
 #[derive(Debug)]
@@ -71,12 +69,7 @@ impl<S: Backend, E: Effect<S>> Follower<S, E> {
 
     /// The answer to a request with these headers.
     pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Body::empty());
-        call(&self.router, request.expect("a request")).await
+        request(&self.router, method, path, headers, "").await
     }
 
     /// The page at `path`, for people.

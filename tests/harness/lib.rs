@@ -39,7 +39,7 @@ pub use described::assert_described;
 pub use follower::Follower;
 pub use original::Original;
 pub use process::{Process, built};
-pub use routes::{call, serve};
+pub use routes::{call, request, serve};
 pub use sql::Sql;
 pub use system::{Backend, Service, System, free_address, new_order, new_order_form};
 pub use wait::{DEADLINE, patiently, until};

@@ -23,6 +23,25 @@ pub async fn call(router: &Router, request: Request<Body>) -> Answer {
     }
 }
 
+/// The answer of `router` to a request with these headers and this body.
+///
+/// # Panics
+///
+/// The method, the path or a header is malformed.
+pub async fn request(
+    router: &Router,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Body>,
+) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    call(router, request.body(body.into()).expect("a request")).await
+}
+
 /// Serves `router` on a port of its own; returns the address.
 ///
 /// # Panics

@@ -11,6 +11,9 @@ pub trait Sql: Backend {
     /// The table that an event is inserted into.
     const OUTBOX: &'static str;
 
+    /// How a statement begins that renames a table and leaves triggers and views as they are.
+    const ALTER_TABLE: &'static str;
+
     /// Runs statements.
     fn run(database: &Database<Self>, sql: &str) -> impl Future<Output = ()> + Send;
 
@@ -27,9 +30,10 @@ pub trait Sql: Backend {
 }
 
 macro_rules! sql {
-    ($($backend:ty: $outbox:literal)*) => {$(
+    ($($backend:ty: $outbox:literal $alter:literal)*) => {$(
         impl Sql for $backend {
             const OUTBOX: &'static str = $outbox;
+            const ALTER_TABLE: &'static str = $alter;
 
             async fn run(database: &Database<Self>, sql: &str) {
                 let done = database.writer().execute(AssertSqlSafe(sql)).await;
@@ -48,4 +52,7 @@ macro_rules! sql {
         }
     )*};
 }
-sql! { Postgres: "feed_outbox" Sqlite: "feed_event" }
+sql! {
+    Postgres: "feed_outbox" "ALTER TABLE"
+    Sqlite: "feed_event" "PRAGMA legacy_alter_table = ON; ALTER TABLE"
+}

@@ -60,6 +60,8 @@ pub use progress::Progress;
 pub use run::run;
 pub use serve::{Mounted, ServeError, listen, serve, stop_signal};
 pub use service_description::ServiceDescription;
-pub use settings::{Settings, parse_address, parse_duration, parse_url};
+pub use settings::{
+    ServerSettings, Settings, parse_address, parse_duration, parse_url, with_defaults,
+};
 pub use telemetry::{LogFormat, start_logging, start_logging_from};
 pub use words::{counted, grouped, moment};

@@ -47,9 +47,9 @@ pub async fn run<E: Into<ServeError>>(
     settings: Settings,
     start: impl AsyncFn(Settings, CancellationToken) -> Result<Mounted, E>,
 ) -> ExitCode {
-    start_logging(settings.log_format);
+    start_logging(settings.server.log_format);
     if settings.probe {
-        return probe(settings.listen).await;
+        return probe(settings.server.listen).await;
     }
     let tracing = start_tracing();
     let ended = run_logged(settings, start).await;
@@ -69,13 +69,13 @@ async fn run_logged<E: Into<ServeError>>(
 ) -> Result<(), ServeError> {
     let shutdown = CancellationToken::new();
     stop_signal(shutdown.clone()).map_err(ServeError::Signals)?;
-    let credentials = settings.credentials_file.clone();
-    let may_be_reached = credentials.is_some() || settings.allow_anonymous;
-    let listener = listen(settings.listen, may_be_reached).await?;
+    let credentials = settings.server.credentials_file.clone();
+    let may_be_reached = credentials.is_some() || settings.server.allow_anonymous;
+    let listener = listen(settings.server.listen, may_be_reached).await?;
     // With port 0 only the listener knows the port, and links need it.
-    settings.listen = listener
+    settings.server.listen = listener
         .local_addr()
-        .map_err(|error| ServeError::Listen(settings.listen, error))?;
+        .map_err(|error| ServeError::Listen(settings.server.listen, error))?;
     let frame = settings.frame("the service", &[]);
     let starting = persist(settings, start, &shutdown);
     let starting = answer_while(starting, &listener, frame);

@@ -12,9 +12,9 @@ use super::html::Frame;
 use super::{Credentials, LogFormat};
 use feed_http::BaseUrl;
 
-/// Flatten it into a service's own [`clap::Parser`].
+/// The settings of a program that listens, whether it is one service or several. A service has them in its [`Settings`].
 #[derive(Debug, Clone, clap::Args)]
-pub struct Settings {
+pub struct ServerSettings {
     /// The address to listen on
     #[arg(long, env, help_heading = "Network", value_name = "ADDRESS", value_parser = parse_address)]
     pub listen: SocketAddr,
@@ -33,10 +33,6 @@ pub struct Settings {
     #[arg(long, env, help_heading = "Network", value_parser = BoolishValueParser::new())]
     pub allow_anonymous: bool,
 
-    /// The start page of all services; every page then links to it
-    #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
-    pub home_url: Option<Url>,
-
     /// A name for this instance, in leases and logs
     #[arg(long, env, help_heading = "Process", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub instance: Option<String>,
@@ -50,6 +46,18 @@ pub struct Settings {
         default_value = "text"
     )]
     pub log_format: LogFormat,
+}
+
+/// Flatten it into a service's own [`clap::Parser`].
+#[derive(Debug, Clone, clap::Args)]
+pub struct Settings {
+    /// What several services in one program share.
+    #[command(flatten)]
+    pub server: ServerSettings,
+
+    /// The start page of all services; every page then links to it
+    #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
+    pub home_url: Option<Url>,
 
     /// Check whether the service that runs at LISTEN is ready; exit with 0 if it is
     #[arg(long, help_heading = "Process")]
@@ -60,9 +68,10 @@ impl Settings {
     /// Returns the public base URL: the configured one, or that of the listening address.
     #[must_use]
     pub fn base_url(&self) -> BaseUrl {
-        self.base_url.clone().unwrap_or_else(|| {
+        let server = &self.server;
+        server.base_url.clone().unwrap_or_else(|| {
             // A URL has no zone (RFC 3986, 3.2.2).
-            let address = SocketAddr::new(self.listen.ip(), self.listen.port());
+            let address = SocketAddr::new(server.listen.ip(), server.listen.port());
             let url = format!("http://{address}/");
             url.parse().expect("a socket address makes a base URL")
         })
@@ -117,13 +126,7 @@ impl Settings {
         defaults: &[(&'static str, &'static str)],
         shared: &[&'static str],
     ) -> clap::Command {
-        let mut command = command.mut_args(|argument| {
-            let mut defaults = defaults.iter();
-            match defaults.find(|(flag, _)| argument.get_id() == flag) {
-                Some((_, value)) => argument.required(false).default_value(*value),
-                None => argument,
-            }
-        });
+        let mut command = with_defaults(command, defaults);
         // A command beside the service needs some of them too, before or after its name. A required
         // flag cannot be global, but it has a default wherever there are commands.
         if command.has_subcommands() {
@@ -136,6 +139,21 @@ impl Settings {
         }
         command
     }
+}
+
+/// Gives some flags of `command` defaults, by field name.
+#[must_use]
+pub fn with_defaults(
+    command: clap::Command,
+    defaults: &[(&'static str, &'static str)],
+) -> clap::Command {
+    command.mut_args(|argument| {
+        let mut defaults = defaults.iter();
+        match defaults.find(|(flag, _)| argument.get_id() == flag) {
+            Some((_, value)) => argument.required(false).default_value(*value),
+            None => argument,
+        }
+    })
 }
 
 /// Parses a listening address from the command line.

@@ -4,13 +4,14 @@
 //! [`settings`] are those of a service that publishes or consumes, and [`fn@mount`] makes it one that
 //! [`feed_chassis`] serves. [`subscription`] has the status pages and the commands of a consumer, [`feed`] the feed as a
 //! page in a browser, [`transfer`] the commands that move a database. [`command`] is what all commands have in
-//! common.
+//! common, and [`list`] the SQL of lists.
 #![warn(missing_docs)]
 
 pub mod command;
 mod database;
 pub mod feed;
 mod health;
+pub mod list;
 mod mount;
 pub mod service;
 pub mod settings;

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::Request;
 use futures_util::StreamExt;
+use harness::DEADLINE;
 use serde_json::Value;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-use crate::support::{Answer, DEADLINE, Publisher, Testable, send};
+use crate::support::{Answer, Publisher, Testable, send};
 
 harness::on_both_databases! {
     a_stream_is_read_from_any_offset

@@ -1,11 +1,10 @@
 //! A publisher and a consumer with an effect that can be counted, on either database.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use chrono::Utc;
 use feed_core::consumer::Handle;
 use feed_core::feed::{PageWriter, View};
@@ -15,13 +14,10 @@ use feed_core::{
     FeedSettings, NewEvent, Received, Subscription, outbox,
 };
 use harness::FreshDatabase;
+pub(crate) use harness::serve;
 use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite, Transaction};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
-
-/// Long enough for a loaded machine; a test that hits it has failed.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 pub(crate) const BASE: &str = "https://shop.example/order/";
 
@@ -295,35 +291,17 @@ pub(crate) async fn send(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Answer {
-    let mut request = Request::builder().method(method).uri(path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let response = router.oneshot(request.body(Body::empty()).unwrap()).await;
-    let (parts, body) = response.unwrap().into_parts();
-    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let answer = harness::request(&router, method, path, headers, "").await;
     Answer {
-        status: parts.status.as_u16(),
-        headers: parts.headers,
-        body: String::from_utf8(body.to_vec()).unwrap(),
+        status: answer.status,
+        headers: answer.headers,
+        body: answer.body,
     }
-}
-
-/// Serves `router` on a port of its own; returns the address.
-pub(crate) async fn serve(router: Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}")
 }
 
 /// Waits for a condition, with a deadline.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let begin = Instant::now();
-    while !holds().await {
-        assert!(begin.elapsed() < DEADLINE, "in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    harness::until(what, async || holds().await.then_some(())).await;
 }
 
 /// Waits until `count` sessions of PostgreSQL wait for a lock. SQLite does not show who waits.

@@ -111,6 +111,18 @@ pub fn without(document: &Value, members: &[&str]) -> Value {
     document
 }
 
+/// Deletes all that is known of the feed: claims, cursors and the subscription. Only the service's own keys are left.
+pub async fn forget<T: Subject<S>, S: Sql>(app: &App<T, S>) {
+    for table in [
+        "feed_claim",
+        "feed_instance",
+        "feed_partition",
+        "feed_subscription",
+    ] {
+        S::run(app.database(), &format!("DELETE FROM {table}")).await;
+    }
+}
+
 /// Deletes all claims and cursors.
 pub async fn start_again<T: Subject<S>, S: Sql>(app: &App<T, S>) {
     for sql in [

@@ -1,12 +1,13 @@
 //! The effect of events: one record for each order that was placed, cancelled if the order was, however often the
 //! events come (I5).
 
-use feed_console::service::Service;
+use feed_console::service::{Service, ServiceOn};
+use feed_core::{Batch, Effect, Received};
 use harness::Sql;
 use harness::producer::{LINES, PLACED, Producer, order};
 use serde_json::Value;
 
-use crate::{Subject, documents, following, statuses, without};
+use crate::{NOBODY, Subject, config, documents, following, forget, open, statuses, without};
 
 fn parse(json: &str) -> Value {
     serde_json::from_str(json).unwrap()
@@ -78,15 +79,7 @@ pub async fn the_same_events_again_change_nothing<T: Subject<S>, S: Sql>(url: &s
     producer.cancelled(2, LINES).await;
     let app = following::<T, S>(url, &producer).await;
     let before = app.json("/").await;
-    // All claims and cursors are lost; only the service's own keys are left.
-    for table in [
-        "feed_claim",
-        "feed_instance",
-        "feed_partition",
-        "feed_subscription",
-    ] {
-        S::run(app.database(), &format!("DELETE FROM {table}")).await;
-    }
+    forget::<T, S>(&app).await;
     let mut again = following::<T, S>(url, &producer).await;
     assert_eq!(again.status("parked").await, 0);
     assert_eq!(again.json("/").await, before);
@@ -156,4 +149,43 @@ pub async fn hundreds_of_orders_are_applied<T: Subject<S>, S: Sql>(url: &str) {
     T::check(&seen, 2026);
     let ids = seen.iter().map(|document| document["id"].as_i64().unwrap());
     assert_eq!(ids.collect::<Vec<_>>(), (1..=230).collect::<Vec<_>>());
+}
+
+/// The events are not applied one by one, as they are when a batch fails.
+pub async fn a_batch_succeeds_at_once<T: Subject<S>, S: Sql>(url: &str) {
+    let app = open::<T, S>(url, NOBODY).await;
+    let effect = <T::Service as ServiceOn<S>>::effect(&config::<T, S>(url, NOBODY));
+    let event = |event_type: &str, id| Received {
+        id: format!("{event_type} {id}"),
+        event_type: Some(event_type.to_owned()),
+        subject: format!("order/{id}"),
+        sequence: None,
+        time: PLACED.parse().unwrap(),
+        data: order(id, "placed", LINES),
+        traceparent: None,
+    };
+    let events = [
+        event("order.placed", 1),
+        event("order.cancelled", 4),
+        event("order.placed", 2),
+        event("order.cancelled", 2),
+        event("order.applauded", 1),
+        event("order.placed", 1),
+        event("order.cancelled", 2),
+        event("order.placed", 3),
+    ];
+    let mut tx = app.database().begin().await.unwrap();
+    for _ in 0..2 {
+        let batch = Batch::new(&events);
+        effect.apply(&mut tx, &batch).await.unwrap();
+        let passed_over = batch.passed_over();
+        let passed_over: Vec<&Received> = passed_over.iter().map(|(event, _)| *event).collect();
+        assert_eq!(passed_over, [&events[1], &events[4]]);
+    }
+    effect.apply(&mut tx, &Batch::new(&[])).await.unwrap();
+    tx.commit().await.unwrap();
+    let expected = [(3, T::PLACED), (2, T::CANCELLED), (1, T::PLACED)];
+    let expected = expected.map(|(id, status)| (id, status.to_owned()));
+    assert_eq!(statuses::<T, S>(&app).await, expected);
+    T::check(&documents::<T, S>(&app).await, 2026);
 }

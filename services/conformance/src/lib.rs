@@ -27,7 +27,7 @@ pub mod service;
 mod subject;
 
 pub use app::{
-    App, Expected, NOBODY, compared, config, documents, following, handle, open, recorded,
+    App, Expected, NOBODY, compared, config, documents, following, forget, handle, open, recorded,
     start_again, statuses, without,
 };
 pub use harness::{FreshDatabase, producer::Line};
@@ -45,6 +45,7 @@ macro_rules! conforms {
                 a_cancellation_needs_an_earlier_order
                 the_first_cancellation_counts
                 the_same_events_again_change_nothing
+                a_batch_succeeds_at_once
                 an_order_that_is_placed_twice_has_one_document
                 other_events_are_passed_over
                 hundreds_of_orders_are_applied
@@ -170,6 +171,6 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 56);
+        assert_eq!(count, 57);
     }
 }

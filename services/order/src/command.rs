@@ -178,7 +178,7 @@ pub const MOVED: Moved = Moved {
 /// Executes a command on the database that the configuration names, whether a service runs on it or not. Reports errors
 /// on standard error.
 pub fn execute(config: Config, command: Command) -> Running {
-    let log = config.settings.log_format;
+    let log = config.settings.server.log_format;
     Box::pin(async move {
         match command {
             Command::Own(command) => {
@@ -195,7 +195,7 @@ pub fn execute(config: Config, command: Command) -> Running {
 
 async fn own<S: Store>(config: &Config, command: Own) -> Result<Done, CommandError> {
     let has_links = matches!(command, Own::Erase { .. } | Own::Pages { .. });
-    if has_links && config.settings.base_url.is_none() {
+    if has_links && config.settings.server.base_url.is_none() {
         let message = "set BASE_URL to that of the service (or write --base-url before the command): the links of what \
                        is published begin with it, and stay";
         return Err(CommandError::NotCarriedOut(message.to_owned()));

@@ -41,22 +41,10 @@ number! {
     /// The number of a customer.
     CustomerId
 }
-impl CustomerId {
-    /// The path of the customer's page below the service's base URL.
-    pub fn path(self) -> String {
-        format!("customers/{self}")
-    }
-}
 
 number! {
     /// The number of an item.
     ItemId
-}
-impl ItemId {
-    /// The path of the item's page below the service's base URL.
-    pub fn path(self) -> String {
-        format!("items/{self}")
-    }
 }
 
 /// A customer. An order has the customer as they were when it was placed, unless they were erased since.
@@ -96,17 +84,6 @@ pub struct NewCustomer {
     pub email: String,
 }
 
-impl NewCustomer {
-    pub fn with_id(self, id: CustomerId) -> Customer {
-        Customer {
-            id,
-            name: self.name,
-            firstname: self.firstname,
-            email: self.email,
-        }
-    }
-}
-
 /// An item that can be ordered. An order has the item as it was sold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Item {
@@ -137,16 +114,6 @@ pub struct NewItem {
     pub name: String,
     /// Of one piece, with two decimals.
     pub price: Decimal,
-}
-
-impl NewItem {
-    pub fn with_id(self, id: ItemId) -> Item {
-        Item {
-            id,
-            name: self.name,
-            price: self.price,
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

@@ -24,7 +24,7 @@ const MENU: &[(&str, &str)] = &[("status", "Status")];
 /// in its command line.
 pub async fn main<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>() -> ExitCode {
     let CommandLine { config, command } = CommandLine::<T>::parse();
-    let log = config.settings.log_format;
+    let log = config.settings.server.log_format;
     match command {
         None => run::<T>(config).await,
         Some(Command::Subscription(command)) => execute::<T>(config, command).await,
@@ -44,7 +44,7 @@ pub async fn execute<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>(
     config: Config<T::Settings>,
     command: subscription::command::Command,
 ) -> ExitCode {
-    let log = config.settings.log_format;
+    let log = config.settings.server.log_format;
     command::run(log, &config.database, async |kind| match kind {
         Kind::Sqlite => execute_on::<T, Sqlite>(&config, command).await,
         Kind::Postgres => execute_on::<T, Postgres>(&config, command).await,
@@ -55,7 +55,7 @@ pub async fn execute<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>(
 /// As [`main`], for a service that supports one database.
 pub async fn main_on<T: ServiceOn<B>, B: Backend>() -> ExitCode {
     let CommandLine { config, command } = CommandLine::<T>::parse();
-    let log = config.settings.log_format;
+    let log = config.settings.server.log_format;
     match command {
         None => run_service::<T>(config, start_on::<T, B>).await,
         Some(Command::Subscription(command)) => {
@@ -228,7 +228,7 @@ async fn database<T: ServiceOn<B>, B: Backend>(
 }
 
 fn subscription<T: Service>(config: &Config<T::Settings>) -> Subscription {
-    let instance = config.settings.instance.clone();
+    let instance = config.settings.server.instance.clone();
     Subscription {
         instance: instance.unwrap_or_else(|| T::NAME.to_owned()),
         version: T::version(&config.own),

@@ -1,12 +1,10 @@
 //! The status page without reloading, the page with all consumers, and to whose pages a status is shown.
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
 use feed_chassis::html::Frame;
 use feed_console::StatusSettings;
 use feed_console::subscription::{self, Again};
-use harness::{Answer, call};
+use harness::{Answer, request};
 
 use super::{Ledger, Site};
 use crate::support::{Recorder, Testable, until};
@@ -18,11 +16,7 @@ harness::on_both_databases! {
 }
 
 async fn send(router: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let mut request = Request::builder().method(method).uri(path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    call(router, request.body(Body::empty()).unwrap()).await
+    request(router, method, path, headers, "").await
 }
 
 /// The routes of a consumer that is operated beside others.

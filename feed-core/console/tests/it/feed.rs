@@ -1,11 +1,9 @@
 //! The feed as a page.
 
-use axum::body::Body;
-use axum::http::Request;
 use feed_chassis::html::Frame;
 use feed_console::feed::page;
 use feed_core::{Database, Feed, FeedSettings, NewEvent, outbox};
-use harness::{FreshDatabase, call, until};
+use harness::{FreshDatabase, request, until};
 use sqlx::Sqlite;
 use tokio_util::sync::CancellationToken;
 
@@ -47,8 +45,8 @@ async fn a_link_leads_where_the_event_says() {
     feed.committed();
     tokio::spawn(feed.clone().run());
     let whole = until("all events are in the feed", async || {
-        let request = Request::get("/feed").header("accept", "text/html");
-        let answer = call(&feed.router(), request.body(Body::empty()).unwrap()).await;
+        let html = [("accept", "text/html")];
+        let answer = request(&feed.router(), "GET", "/feed", &html, "").await;
         (answer.body.matches("item.sold").count() >= links.len()).then_some(answer.body)
     });
     let whole = whole.await;

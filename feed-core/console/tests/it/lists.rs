@@ -1,8 +1,6 @@
 //! What a person looks at: the lists below the status page, and a comparison.
 
-use axum::body::Body;
-use axum::http::Request;
-use harness::call;
+use harness::request;
 use serde_json::json;
 
 use super::{Site, assert_back_to_status};
@@ -80,10 +78,8 @@ async fn a_comparison_runs_in_the_background<B: Testable>(url: &str) {
     let site = Site::<B>::new(url, 20, Recorder::default()).await;
     assert_eq!(site.json("/status").await["reconciliation"], json!(null));
     // Nobody types anything here, so there need be no form.
-    let request = Request::post("/status/reconcile")
-        .body(Body::empty())
-        .unwrap();
-    assert_back_to_status(&call(&site.router, request).await);
+    let answer = request(&site.router, "POST", "/status/reconcile", &[], "").await;
+    assert_back_to_status(&answer);
     until("there is a result", async || {
         !site.json("/status").await["reconciliation"].is_null()
     })

@@ -19,14 +19,12 @@ mod stuck;
 mod support;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
 use feed_chassis::health;
 use feed_chassis::html::Frame;
 use feed_console::{not_halted, subscription};
 use feed_core::consumer::{Compared, Difference, Handle, Kind, Reconcile};
 use feed_core::{Database, Received};
-use harness::{Answer, call};
+use harness::{Answer, request};
 use serde_json::Value;
 use sqlx::{Pool, Sqlite};
 use tokio::task::JoinHandle;
@@ -150,10 +148,7 @@ impl<B: Testable> Site<B> {
     }
 
     async fn get(&self, path: &str, accept: &str) -> Answer {
-        let request = Request::get(path)
-            .header("accept", accept)
-            .body(Body::empty());
-        call(&self.router, request.unwrap()).await
+        request(&self.router, "GET", path, &[("accept", accept)], "").await
     }
 
     async fn json(&self, path: &str) -> Value {
@@ -177,13 +172,12 @@ impl<B: Testable> Site<B> {
     async fn post(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
         let mut body = url::form_urlencoded::Serializer::new(String::new());
         let body = body.extend_pairs(fields).finish();
-        let mut request = Request::post(path)
-            .header("host", "shop.example")
-            .header("content-type", "application/x-www-form-urlencoded");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        call(&self.router, request.body(Body::from(body)).unwrap()).await
+        let form = [
+            ("host", "shop.example"),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        let headers = [&form, headers].concat();
+        request(&self.router, "POST", path, &headers, body).await
     }
 
     /// Waits until the newest decision is carried out; returns its outcome.

@@ -1,11 +1,9 @@
 //! Forms that are not as they ought to be, and who sends them.
 
-use axum::body::Body;
-use axum::http::Request;
 use feed_chassis::html::Frame;
 use feed_console::StatusSettings;
 use feed_console::subscription::{self, Again};
-use harness::call;
+use harness::request;
 
 use super::{Ledger, Site};
 use crate::support::{Recorder, Testable};
@@ -74,14 +72,14 @@ async fn what_is_wrong_with_a_form_is_named<B: Testable>(url: &str) {
         .await
         .assert_problem(404);
 
-    let request = |content_type: &str, body: String| {
-        let request = Request::post("/status/skip").header("content-type", content_type);
-        request.body(Body::from(body)).unwrap()
+    let skip = async |content_type: &str, body: String| {
+        let headers = [("content-type", content_type)];
+        request(&site.router, "POST", "/status/skip", &headers, body).await
     };
-    let json = request("application/json", "{}".to_owned());
-    call(&site.router, json).await.assert_problem(415);
-    let large = request("application/x-www-form-urlencoded", "x".repeat(20_000));
-    call(&site.router, large).await.assert_problem(413);
+    let json = skip("application/json", "{}".to_owned()).await;
+    json.assert_problem(415);
+    let large = skip("application/x-www-form-urlencoded", "x".repeat(20_000)).await;
+    large.assert_problem(413);
     for (method, path, allow) in [
         ("POST", "/status", "GET, HEAD"),
         ("POST", "/status/events", "GET, HEAD"),
@@ -89,8 +87,7 @@ async fn what_is_wrong_with_a_form_is_named<B: Testable>(url: &str) {
         ("GET", "/status/reconcile", "POST"),
         ("DELETE", "/poll", "POST"),
     ] {
-        let request = Request::builder().method(method).uri(path);
-        let answer = call(&site.router, request.body(Body::empty()).unwrap()).await;
+        let answer = request(&site.router, method, path, &[], "").await;
         answer.assert_problem(405);
         assert_eq!(answer.header("allow"), allow);
     }
@@ -125,13 +122,9 @@ async fn other_sites_are_refused<B: Testable>(url: &str) {
         assert_eq!(answer.status, 303, "{}", answer.body);
     }
     // A link from elsewhere shows the page.
-    let request = Request::get("/status").header("sec-fetch-site", "cross-site");
-    assert_eq!(
-        call(&site.router, request.body(Body::empty()).unwrap())
-            .await
-            .status,
-        200
-    );
+    let elsewhere = [("sec-fetch-site", "cross-site")];
+    let page = request(&site.router, "GET", "/status", &elsewhere, "").await;
+    assert_eq!(page.status, 200);
 }
 
 /// A service says so of its effects: then neither the page nor a program can take events again.

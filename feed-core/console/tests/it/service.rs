@@ -7,7 +7,7 @@ use feed_console::StartError;
 use feed_console::service::{CommandLine, Config, Service, ServiceOn, Site, open, start_on};
 use feed_core::transfer::{Migrations, Table};
 use feed_core::{CancellationToken, Kind};
-use harness::{Answer as Got, assert_described, call};
+use harness::{Answer as Got, assert_described, request};
 
 use crate::support::{Recorder, Testable};
 
@@ -89,10 +89,7 @@ fn config(url: &str) -> Config<Own> {
 async fn its_own_routes_have_all_that_belongs_to_a_service<B: Testable>(url: &str) {
     let service = open::<Tally, B>(&config(url), CancellationToken::new()).await;
     let service = service.unwrap();
-    let ask = async |path: &str| -> Got {
-        let request = axum::http::Request::get(path).body(axum::body::Body::empty());
-        call(&service.router, request.unwrap()).await
-    };
+    let ask = async |path: &str| -> Got { request(&service.router, "GET", path, &[], "").await };
     let own = ask("/").await;
     assert_eq!(own.body, "all is counted");
     assert_eq!(own.header("cache-control"), "private, no-cache");

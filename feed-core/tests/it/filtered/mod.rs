@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use feed_core::{Cursor, NewEvent, outbox};
 use futures_util::future::join_all;
+use harness::DEADLINE;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite};
 
-use crate::support::{DEADLINE, NOT_MODIFIED, Publisher, Testable, event, until};
+use crate::support::{NOT_MODIFIED, Publisher, Testable, event, until};
 
 harness::on_both_databases! {
     each_event_that_matches_comes_once_while_others_are_published

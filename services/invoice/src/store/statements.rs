@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use feed_chassis::list::Search;
+use feed_console::list::{Listed, push_search};
 use feed_core::dialect::Column;
 use feed_core::sql;
 use feed_core::transfer::Migrations;
 use rust_decimal::Decimal;
 use sqlx::{QueryBuilder, Row as _};
 
-use super::{Db, MATCHES, MIGRATIONS, Row, arguments, instant, is_in, list, pattern, rows};
+use super::{Db, MIGRATIONS, Row, arguments, is_in, list, rows};
 use crate::invoice::{Cause, CreditNoteNumber, Invoice, InvoiceNumber};
 use crate::money::{DECIMALS, cents};
 use crate::order::{Address, Customer, Item, Line, OrderId};
@@ -25,8 +25,11 @@ const COLUMNS: &str = "order_id, year, serial, issued_at, credited_at,
              customer_id, customer_name, customer_firstname, customer_email,
              billing_street, billing_zip, billing_city, currency, total_cents, cause";
 
-/// No order is placed later: 9999-12-31T23:59:59.999Z.
-const END_OF_TIME: DateTime<Utc> = DateTime::from_timestamp_millis(253_402_300_799_999).unwrap();
+const LIST: Listed = Listed {
+    table: "invoice",
+    number: "order_id",
+    time: "issued_at",
+};
 
 /// The text in which a search looks.
 const NAME: &str = "customer_firstname || ' ' || customer_name";
@@ -165,30 +168,13 @@ impl Store for Db {
         before: OrderId,
         limit: i64,
     ) -> sqlx::Result<Vec<Invoice>> {
-        let by_day = selection.issued.are_given();
         let mut query = QueryBuilder::new(format!(
             "SELECT -- invoice::list
              {COLUMNS} FROM invoice WHERE "
         ));
-        if by_day {
-            query.push("(issued_at, order_id) < (COALESCE((SELECT issued_at FROM invoice WHERE order_id = ");
-            query.push_bind(before.0).push("), ");
-            query.push_bind(instant(END_OF_TIME)).push("), ");
-            query.push_bind(before.0).push(") AND (order_id < ");
-            // Without such a row, only what was made before it would have been: a list never begins again.
-            query
-                .push_bind(before.0)
-                .push(" OR EXISTS (SELECT 1 FROM invoice WHERE order_id = ");
-            query.push_bind(before.0).push("))");
-        } else {
-            query.push("order_id < ").push_bind(before.0);
-        }
+        LIST.push_page(&mut query, selection.issued, before.0);
         select(&mut query, selection);
-        query.push(match by_day {
-            true => " ORDER BY issued_at DESC, order_id DESC LIMIT ",
-            false => " ORDER BY order_id DESC LIMIT ",
-        });
-        query.push_bind(limit);
+        LIST.push_order(&mut query, selection.issued, limit);
         invoices(pool, query.build().fetch_all(pool).await?).await
     }
 
@@ -248,22 +234,13 @@ fn select(query: &mut QueryBuilder<Db>, selection: &Selection) {
             has_number(query, number);
             query.push(" AND credited_at IS NOT NULL");
         } else {
-            let text = Search::searched(NAME);
-            for word in search.words() {
-                query.push(format_args!(" AND {text} {MATCHES} "));
-                query.push_bind(pattern(word));
-            }
+            push_search(query, NAME, search);
         }
     }
     if let Some(status) = selection.status {
         query.push(" AND status = ").push_bind(status.as_str());
     }
-    if let Some(from) = selection.issued.from {
-        query.push(" AND issued_at >= ").push_bind(instant(from));
-    }
-    if let Some(until) = selection.issued.until {
-        query.push(" AND issued_at < ").push_bind(instant(until));
-    }
+    LIST.push_days(query, selection.issued);
 }
 
 fn has_number(query: &mut QueryBuilder<Db>, number: InvoiceNumber) {

@@ -1,18 +1,15 @@
 //! The effect of events: one invoice for each order that was placed, credited if it was cancelled, however often the
 //! events come (I5).
 
-use feed_core::{Batch, Effect, Received};
 use harness::producer::{LINES, PLACED, Producer, order};
-use invoice::effect::Invoicing;
 use serde_json::{Value, json};
 
-use crate::app::{Testable, following, open};
+use crate::app::{Testable, following};
 
 harness::on_both_databases! {
     totals_are_exact
     a_cancelled_order_is_credited
     an_invoice_names_its_event_and_its_credit_note
-    a_batch_succeeds_at_once
 }
 
 async fn totals_are_exact<S: Testable>(url: &str) {
@@ -115,42 +112,4 @@ async fn an_invoice_names_its_event_and_its_credit_note<S: Testable>(url: &str) 
         },
     });
     assert_eq!(note.to_string(), expected.to_string());
-}
-
-/// The events are not applied one by one, as they are when a batch fails.
-async fn a_batch_succeeds_at_once<S: Testable>(url: &str) {
-    let app = open::<S>(url, "http://127.0.0.1:9/feed").await;
-    let event = |event_type: &str, id| Received {
-        id: format!("{event_type} {id}"),
-        event_type: Some(event_type.to_owned()),
-        subject: format!("order/{id}"),
-        sequence: None,
-        time: PLACED.parse().unwrap(),
-        data: order(id, "placed", LINES),
-        traceparent: None,
-    };
-    let events = [
-        event("order.placed", 1),
-        event("order.cancelled", 4),
-        event("order.placed", 2),
-        event("order.cancelled", 2),
-        event("order.applauded", 1),
-        event("order.placed", 1),
-        event("order.cancelled", 2),
-        event("order.placed", 3),
-    ];
-    let mut tx = app.database().begin().await.unwrap();
-    for _ in 0..2 {
-        let batch = Batch::new(&events);
-        Invoicing.apply(&mut tx, &batch).await.unwrap();
-        let passed_over = batch.passed_over();
-        let passed_over: Vec<&Received> = passed_over.iter().map(|(event, _)| *event).collect();
-        assert_eq!(passed_over, [&events[1], &events[4]]);
-    }
-    Invoicing.apply(&mut tx, &Batch::new(&[])).await.unwrap();
-    tx.commit().await.unwrap();
-    let expected = [(3, "2026-000003"), (2, "2026-000002"), (1, "2026-000001")];
-    let expected = expected.map(|(id, number)| (id, number.to_owned()));
-    assert_eq!(app.listed("number").await, expected);
-    assert_eq!(app.json("/2").await["status"], "credited");
 }

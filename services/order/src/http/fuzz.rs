@@ -8,11 +8,12 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::form::Fields;
-use super::{Pages, body, customers, items};
+use super::records::Resource;
+use super::{Pages, body};
 use crate::order::{Customer, CustomerId, Item, ItemId};
 use crate::representation::{self, without_person};
 use crate::rules::{
-    Catalog, Draft, FieldError, MAX_COUNT, MAX_LINES, MAX_PRICE, MAX_TEXT, MAX_ZIP,
+    Catalog, Draft, FieldError, MAX_COUNT, MAX_LINES, MAX_PRICE, MAX_TEXT, MAX_ZIP, Record,
 };
 
 /// Reads the body of an order form; returns whether it is an order.
@@ -57,13 +58,13 @@ pub fn json(text: &[u8]) -> bool {
             values: json,
             form: false,
         };
-        if let Ok(item) = items::draft(&fields).check() {
+        if let Ok(item) = Item::check(Item::read(&fields)) {
             line(&item.name, MAX_TEXT);
             assert!((Decimal::ZERO..=MAX_PRICE.into()).contains(&item.price));
             assert_eq!(item.price.scale(), 2, "whole cents: {}", item.price);
             taken = true;
         }
-        if let Ok(customer) = customers::draft(&fields).check() {
+        if let Ok(customer) = Customer::check(Customer::read(&fields)) {
             line(&customer.name, MAX_TEXT);
             line(&customer.firstname, MAX_TEXT);
             line(&customer.email, MAX_TEXT);

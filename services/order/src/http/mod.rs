@@ -30,12 +30,14 @@ use feed_console::feed::{Events, described};
 use feed_core::http::Problem;
 
 use crate::events;
+use crate::order::{Customer, Item};
 use crate::orders::Orders;
 use crate::store::Store;
 
 use app::App;
 use body::MAX_BODY;
 pub(crate) use pages::{Pages, frame};
+use records::Resource;
 
 /// The routes that need no credentials: scripts.
 pub(crate) const OPEN: &[&str] = &["/form.js", "/order.js"];
@@ -48,33 +50,6 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages, feed: Router) ->
         orders,
         pages: Arc::new(pages),
     };
-    // A list takes parameters, and what is added to it takes none.
-    let list = |list: MethodRouter<App<S>>, add: MethodRouter<App<S>>| {
-        list.merge(add.route_layer(from_fn(no_parameters)))
-            .fallback(|| allow("GET, HEAD, POST"))
-    };
-    let lists = Router::new()
-        .route(
-            "/",
-            list(
-                routing::get(orders::list::<S>),
-                routing::post(form::submit::<S>),
-            ),
-        )
-        .route(
-            "/customers",
-            list(
-                routing::get(customers::list::<S>),
-                routing::post(customers::create::<S>),
-            ),
-        )
-        .route(
-            "/items",
-            list(
-                routing::get(items::list::<S>),
-                routing::post(items::create::<S>),
-            ),
-        );
     let routes = Router::new()
         .route("/form.html", get(form::blank::<S>))
         .route("/line", post(form::lines::<S>))
@@ -91,24 +66,16 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages, feed: Router) ->
                 .post(orders::cancel::<S>)
                 .fallback(|| allow("GET, HEAD, POST")),
         )
-        .route("/customers/new", get(customers::blank::<S>))
-        .route(
-            "/customers/{id}",
-            get(customers::show::<S>)
-                .post(customers::change::<S>)
-                .put(customers::change::<S>)
-                .fallback(|| allow("GET, HEAD, POST, PUT")),
-        )
-        .route("/items/new", get(items::blank::<S>))
-        .route(
-            "/items/{id}",
-            get(items::show::<S>)
-                .post(items::change::<S>)
-                .put(items::change::<S>)
-                .fallback(|| allow("GET, HEAD, POST, PUT")),
-        )
         .route_layer(from_fn(no_parameters))
-        .merge(lists)
+        .route(
+            "/",
+            list(
+                routing::get(orders::list::<S>),
+                routing::post(form::submit::<S>),
+            ),
+        )
+        .merge(record::<S, Customer>())
+        .merge(record::<S, Item>())
         .layer(from_fn_with_state(base.clone(), same_origin))
         .layer(ProblemsAsPages::new(frame))
         .layer(map_response(keep_private))
@@ -130,6 +97,34 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages, feed: Router) ->
         events,
         &base,
     )
+}
+
+/// The routes of customers or of items.
+fn record<S: Store, R: Resource>() -> Router<App<S>> {
+    let path = format!("/{}", R::LIST);
+    Router::new()
+        .route(&format!("{path}/new"), get(records::blank::<S, R>))
+        .route(
+            &format!("{path}/{{id}}"),
+            get(records::show::<S, R>)
+                .post(records::change::<S, R>)
+                .put(records::change::<S, R>)
+                .fallback(|| allow("GET, HEAD, POST, PUT")),
+        )
+        .route_layer(from_fn(no_parameters))
+        .route(
+            &path,
+            list(
+                routing::get(records::list::<S, R>),
+                routing::post(records::create::<S, R>),
+            ),
+        )
+}
+
+/// The route of a list, which takes parameters, and of what is added to it, which takes none.
+fn list<S: Store>(list: MethodRouter<App<S>>, add: MethodRouter<App<S>>) -> MethodRouter<App<S>> {
+    list.merge(add.route_layer(from_fn(no_parameters)))
+        .fallback(|| allow("GET, HEAD, POST"))
 }
 
 async fn allow(methods: &'static str) -> Problem {

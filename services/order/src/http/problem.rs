@@ -6,7 +6,7 @@ use feed_core::http::Problem as Wire;
 use feed_core::http::with_causes;
 use serde_json::json;
 
-use crate::order::{CustomerId, ItemId, OrderId};
+use crate::order::OrderId;
 use crate::orders::OrderError;
 use crate::rules::FieldError;
 
@@ -33,8 +33,8 @@ pub(super) enum Problem {
     KeyReused(OrderId),
     /// A customer or an item breaks rules.
     Refused(Vec<FieldError>),
-    NoSuchCustomer(CustomerId),
-    NoSuchItem(ItemId),
+    /// There is no such customer or item.
+    NoSuchRecord(&'static str, i64),
     Database(sqlx::Error),
     /// An internal error, logged where it happened.
     Internal,
@@ -94,8 +94,7 @@ impl From<Problem> for Wire {
                 )
                 .member("errors", json!(errors))
             }
-            Problem::NoSuchCustomer(id) => Wire::not_found(format!("there is no customer {id}")),
-            Problem::NoSuchItem(id) => Wire::not_found(format!("there is no item {id}")),
+            Problem::NoSuchRecord(name, id) => Wire::not_found(format!("there is no {name} {id}")),
             Problem::Refused(errors) => Wire::new(
                 S::UNPROCESSABLE_ENTITY,
                 "invalid",

@@ -1,20 +1,182 @@
-//! The answers to an addition or a change of a customer or an item. A form leads to a page, a program gets a document.
+//! Customers and items: the list, additions and changes, for people by forms and for programs as JSON. A change does not
+//! touch orders that were placed before.
 
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use feed_chassis::Wanted;
-use feed_core::http::Json;
-use feed_core::http::conditional::{Validators, guard_strongly, tagged, tagged_strongly};
+use feed_chassis::list::{self, Page, Query};
+use feed_chassis::{Number, Wanted};
+use feed_core::http::conditional::{
+    Validators, guard_strongly, is_conditional, tagged, tagged_strongly,
+};
+use feed_core::http::{BaseUrl, Json};
 use maud::Markup;
 use serde::Serialize;
+use sqlx::Pool;
 
+use super::app::App;
 use super::body::Fields;
 use super::mistyped::for_programs;
+use super::pages::{Input, Shown};
 use super::problem::Problem;
 use crate::rules::FieldError;
+use crate::store::{Store, Stored};
+
+/// A record as people and programs see it.
+pub(super) trait Resource: Stored {
+    /// The title of one, before its number.
+    const ONE: &'static str;
+    /// The title of the list.
+    const MANY: &'static str;
+    /// What a search among them looks for.
+    const SEARCH: &'static str;
+    /// The title and the class of the last column of the list.
+    const LAST: (&'static str, &'static str);
+    /// True if the list shows amounts.
+    const HAS_MONEY: bool = false;
+
+    /// Reads what a client sends.
+    fn read(fields: &Fields) -> Self::Draft;
+
+    /// The fields of the form.
+    fn inputs(draft: &Self::Draft) -> Vec<Input<'_>>;
+
+    /// The name in the list.
+    fn label(&self) -> String;
+
+    /// The cell in the last column.
+    fn last(&self) -> Markup;
+
+    /// A link to what belongs to the one with this number: its address relative to the base URL, and its text.
+    fn related(_id: i64) -> Option<(String, &'static str)> {
+        None
+    }
+
+    /// Logs what was `done` with it.
+    fn log(&self, done: &str);
+}
+
+/// `GET /customers`: the newest first, or those that match `?q=`.
+pub(super) async fn list<S: Store, R: Resource>(
+    State(app): State<App<S>>,
+    RawQuery(query): RawQuery,
+    wanted: Wanted,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let query = Query::read(query.as_deref(), &["q"])?;
+    let search = query.search();
+    let reader = app.orders.database().reader();
+    let records: Vec<R> = S::records(reader, search.as_ref(), query.before(), list::LIMIT).await?;
+    let count = S::count_records::<R>(reader, search.as_ref()).await?;
+    let page = Page::new(records, count, query, R::id).at(R::LIST);
+    let document = || page.document(R::LIST, app.pages.base(), R::clone);
+    let answer = wanted.answer(|| app.pages.records(&page), document);
+    Ok(tagged(&headers, answer).await)
+}
+
+/// `GET /customers/new`: the form for a new one.
+pub(super) async fn blank<S: Store, R: Resource>(State(app): State<App<S>>) -> Response {
+    form::<S, R>(&app, None, &R::Draft::default(), "", &[]).into_response()
+}
+
+/// `POST /customers`: a new one.
+pub(super) async fn create<S: Store, R: Resource>(
+    State(app): State<App<S>>,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    let draft = R::read(&fields);
+    let new = match R::check(draft.clone()) {
+        Ok(new) => new,
+        Err(errors) => {
+            return refused(&fields, errors, |errors| {
+                form::<S, R>(&app, None, &draft, "", errors)
+            });
+        }
+    };
+    let record: R = S::insert_record(app.orders.database().writer(), new).await?;
+    record.log("added");
+    Ok(added(&fields, app.pages.base(), record).await)
+}
+
+/// `GET /customers/{id}`: the form to change one, or the document.
+pub(super) async fn show<S: Store, R: Resource>(
+    State(app): State<App<S>>,
+    Number(id): Number,
+    wanted: Wanted,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let record: R = find::<S, R>(app.orders.database().reader(), id).await?;
+    let version = version(&record)?;
+    let draft = R::Draft::from(&record);
+    let form = || form::<S, R>(&app, Some(id), &draft, &version, &[]);
+    Ok(shown(&headers, wanted, form, &record).await)
+}
+
+/// `POST /customers/{id}` from the form, `PUT` from a program: changes one. The form is shown again if it was changed
+/// since, and asks.
+pub(super) async fn change<S: Store, R: Resource>(
+    State(app): State<App<S>>,
+    Number(id): Number,
+    headers: HeaderMap,
+    fields: Result<Fields, Problem>,
+) -> Result<Response, Problem> {
+    let writer = app.orders.database().writer();
+    let now: R = find::<S, R>(writer, id).await?;
+    let fields = fields?;
+    let draft = R::read(&fields);
+    let known = fields.version();
+    let record = match R::check(draft.clone()) {
+        Ok(new) => R::numbered(new, id),
+        Err(errors) => {
+            return refused(&fields, errors, |errors| {
+                form::<S, R>(&app, Some(id), &draft, &known.unwrap_or_default(), errors)
+            });
+        }
+    };
+    allow(&headers, &now)?;
+    let only = (is_conditional(&headers) || known.is_some()).then_some(now);
+    let may_replace = may_replace(known.as_deref(), only.as_ref(), &record)?;
+    if !may_replace || !S::update_record(writer, &record, only.as_ref()).await? {
+        let now: R = find::<S, R>(writer, id).await?;
+        if known.is_none() {
+            return Err(Problem::PreconditionFailed);
+        }
+        let shown = Shown {
+            draft: &R::Draft::from(&record),
+            version: &version(&now)?,
+            errors: &[],
+            now: Some(&R::Draft::from(&now)),
+        };
+        return Ok((StatusCode::CONFLICT, app.pages.record::<R>(Some(id), shown)).into_response());
+    }
+    record.log("changed");
+    Ok(changed(&fields, record).await)
+}
+
+async fn find<S: Store, R: Resource>(pool: &Pool<S>, id: i64) -> Result<R, Problem> {
+    let record = S::record(pool, id).await?;
+    record.ok_or(Problem::NoSuchRecord(R::NAME, id))
+}
+
+/// The form for a new one, or for the one with `id` in the state `version`.
+fn form<S: Store, R: Resource>(
+    app: &App<S>,
+    id: Option<i64>,
+    draft: &R::Draft,
+    version: &str,
+    errors: &[FieldError],
+) -> Markup {
+    let shown = Shown {
+        draft,
+        version,
+        errors,
+        now: None,
+    };
+    app.pages.record::<R>(id, shown)
+}
 
 /// Answers a read with the page, or with the document and a tag for the `If-Match` of a change.
-pub(super) async fn shown(
+async fn shown(
     headers: &HeaderMap,
     wanted: Wanted,
     form: impl FnOnce() -> Markup,
@@ -28,13 +190,13 @@ pub(super) async fn shown(
 }
 
 /// Returns the tag of a document, by which `If-Match` and forms name the state that they know.
-pub(super) fn version(document: &impl Serialize) -> Result<String, Problem> {
+fn version(document: &impl Serialize) -> Result<String, Problem> {
     let text = serde_json::to_string(document).map_err(|_| Problem::Internal)?;
     Ok(Validators::of("application/json", text.as_bytes()).tag)
 }
 
 /// Returns true if a form may replace what is stored `now`: it has shown that version, or changes nothing.
-pub(super) fn may_replace<R: Serialize + PartialEq>(
+fn may_replace<R: Serialize + PartialEq>(
     shown: Option<&str>,
     now: Option<&R>,
     new: &R,
@@ -46,41 +208,32 @@ pub(super) fn may_replace<R: Serialize + PartialEq>(
 }
 
 /// Checks the preconditions of a change against the document as it is now.
-pub(super) fn allow(headers: &HeaderMap, document: &impl Serialize) -> Result<(), Problem> {
+fn allow(headers: &HeaderMap, document: &impl Serialize) -> Result<(), Problem> {
     guard_strongly(headers, &[&version(document)?]).map_err(|_| Problem::PreconditionFailed)
 }
 
-/// Answers that the record was added at `location`. A form leads to `list`, which is relative so that it works behind
-/// any prefix.
-pub(super) async fn added(
-    fields: &Fields,
-    list: &'static str,
-    location: String,
-    document: impl Serialize,
-) -> Response {
+/// Answers that the record was added. A form leads to the list, by a relative address, which works behind any prefix.
+async fn added<R: Resource>(fields: &Fields, base: &BaseUrl, record: R) -> Response {
     if fields.form {
-        return to(list);
+        return to(R::LIST.to_owned());
     }
+    let location = base.join(&R::path(record.id())).to_string();
     let headers = [(header::LOCATION, location)];
-    let answer = (StatusCode::CREATED, headers, Json(document)).into_response();
+    let answer = (StatusCode::CREATED, headers, Json(record)).into_response();
     tagged_strongly(&HeaderMap::new(), answer).await
 }
 
-/// Answers that the record was changed. A form leads to `list`, likewise.
-pub(super) async fn changed(
-    fields: &Fields,
-    list: &'static str,
-    document: impl Serialize,
-) -> Response {
+/// Answers that the record was changed. A form leads to the list, likewise.
+async fn changed<R: Resource>(fields: &Fields, record: R) -> Response {
     if fields.form {
-        return to(list);
+        return to(format!("../{}", R::LIST));
     }
-    let answer = Json(document).into_response();
+    let answer = Json(record).into_response();
     tagged_strongly(&HeaderMap::new(), answer).await
 }
 
 /// Answers with the `form` and a message at each wrong field; a program gets a problem document.
-pub(super) fn refused(
+fn refused(
     fields: &Fields,
     errors: Vec<FieldError>,
     form: impl FnOnce(&[FieldError]) -> Markup,
@@ -91,6 +244,6 @@ pub(super) fn refused(
     Ok((StatusCode::UNPROCESSABLE_ENTITY, form(&errors)).into_response())
 }
 
-fn to(list: &'static str) -> Response {
+fn to(list: String) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, list)]).into_response()
 }

@@ -3,8 +3,9 @@
 use feed_chassis::openapi::LINE;
 use schemars::JsonSchema;
 
+use super::Record;
 use super::check::{Errors, FieldError, MAX_TEXT, check_text};
-use crate::order::{Customer, NewCustomer};
+use crate::order::{Customer, CustomerId, NewCustomer};
 
 /// A customer as a client sends one, unchecked. `None` is a field that is missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
@@ -37,18 +38,19 @@ impl From<&Customer> for DraftCustomer {
     }
 }
 
-impl DraftCustomer {
-    /// Checks the draft.
-    ///
-    /// # Errors
-    ///
-    /// The draft breaks rules: all errors.
-    pub fn check(self) -> Result<NewCustomer, Vec<FieldError>> {
+impl Record for Customer {
+    type Draft = DraftCustomer;
+    type New = NewCustomer;
+
+    const NAME: &'static str = "customer";
+    const LIST: &'static str = "customers";
+
+    fn check(draft: DraftCustomer) -> Result<NewCustomer, Vec<FieldError>> {
         let mut errors = Errors::default();
-        let firstname = check_text("a first name", self.firstname, MAX_TEXT);
+        let firstname = check_text("a first name", draft.firstname, MAX_TEXT);
         let firstname = errors.unless("firstname", firstname);
-        let name = errors.unless("name", check_text("a name", self.name, MAX_TEXT));
-        let email = errors.unless("email", check_email(self.email));
+        let name = errors.unless("name", check_text("a name", draft.name, MAX_TEXT));
+        let email = errors.unless("email", check_email(draft.email));
         match (firstname, name, email) {
             (Some(firstname), Some(name), Some(email)) => Ok(NewCustomer {
                 firstname,
@@ -57,6 +59,19 @@ impl DraftCustomer {
             }),
             _ => Err(errors.into()),
         }
+    }
+
+    fn numbered(new: NewCustomer, id: i64) -> Self {
+        Self {
+            id: CustomerId(id),
+            name: new.name,
+            firstname: new.firstname,
+            email: new.email,
+        }
+    }
+
+    fn id(&self) -> i64 {
+        self.id.0
     }
 }
 
@@ -95,7 +110,7 @@ mod tests {
             "محمد",
             "دو\u{200c}م",
         ] {
-            let customer = draft(" Ada ", name, "ada@example.com").check();
+            let customer = Customer::check(draft(" Ada ", name, "ada@example.com"));
             let customer = customer.expect("a customer");
             assert_eq!(
                 (customer.firstname.as_str(), customer.name.as_str()),
@@ -130,7 +145,7 @@ mod tests {
             (draft("Marie", "Curie", "m@x@y"), &["email"]),
             (draft("Marie", "Curie", "m m@x"), &["email"]),
         ] {
-            let errors = draft.check().expect_err("refused");
+            let errors = Customer::check(draft).expect_err("refused");
             let named: Vec<&str> = errors.iter().map(|error| &*error.field).collect();
             assert_eq!(named, fields);
         }

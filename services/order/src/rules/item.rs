@@ -4,8 +4,9 @@ use feed_chassis::openapi::LINE;
 use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::Record;
 use super::check::{Errors, FieldError, MAX_PRICE, MAX_TEXT, check_text};
-use crate::order::{Item, NewItem};
+use crate::order::{Item, ItemId, NewItem};
 
 /// An item as a client sends one, unchecked. `None` is a field that is missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
@@ -38,20 +39,33 @@ impl From<&Item> for DraftItem {
     }
 }
 
-impl DraftItem {
-    /// Checks the draft.
-    ///
-    /// # Errors
-    ///
-    /// The draft breaks rules: all errors.
-    pub fn check(self) -> Result<NewItem, Vec<FieldError>> {
+impl Record for Item {
+    type Draft = DraftItem;
+    type New = NewItem;
+
+    const NAME: &'static str = "item";
+    const LIST: &'static str = "items";
+
+    fn check(draft: DraftItem) -> Result<NewItem, Vec<FieldError>> {
         let mut errors = Errors::default();
-        let name = errors.unless("name", check_text("a name", self.name, MAX_TEXT));
-        let price = errors.unless("price", check_price(self.price));
+        let name = errors.unless("name", check_text("a name", draft.name, MAX_TEXT));
+        let price = errors.unless("price", check_price(draft.price));
         match (name, price) {
             (Some(name), Some(price)) => Ok(NewItem { name, price }),
             _ => Err(errors.into()),
         }
+    }
+
+    fn numbered(new: NewItem, id: i64) -> Self {
+        Self {
+            id: ItemId(id),
+            name: new.name,
+            price: new.price,
+        }
+    }
+
+    fn id(&self) -> i64 {
+        self.id.0
     }
 }
 
@@ -84,7 +98,7 @@ mod tests {
             name: Some("Tea".to_owned()),
             price: Some(price.to_owned()),
         };
-        match draft.check() {
+        match Item::check(draft) {
             Ok(item) => Some(item.price.to_string()),
             Err(errors) => {
                 assert_eq!(errors.len(), 1);
@@ -124,7 +138,7 @@ mod tests {
 
     #[test]
     fn all_errors_are_reported() {
-        let errors = DraftItem::default().check().expect_err("refused");
+        let errors = Item::check(DraftItem::default()).expect_err("refused");
         let fields: Vec<_> = errors.into_iter().map(|error| error.field).collect();
         assert_eq!(fields, ["name", "price"]);
     }

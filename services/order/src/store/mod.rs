@@ -2,9 +2,9 @@
 //! database, whose own module has the rest. The same tests run on both.
 
 mod erasure;
-mod master_data;
 mod postgres;
 mod reconcile;
+mod records;
 mod sqlite;
 
 use std::collections::BTreeSet;
@@ -20,8 +20,8 @@ use crate::order::{CustomerId, ItemId, NewOrder, Order, OrderId, Status, Summary
 use crate::rules::Catalog;
 
 pub use erasure::Erasure;
-pub use master_data::MasterData;
 pub use reconcile::Reconcile;
+pub use records::{Records, Stored, Value};
 
 /// The most customers, and the most items, that a form offers beside those that it names.
 pub const MAX_CHOICES: usize = 1_000;
@@ -38,7 +38,7 @@ pub struct Selection {
 }
 
 /// A database that can hold the shop's orders.
-pub trait Store: MasterData + Erasure + Reconcile {
+pub trait Store: Records + Erasure + Reconcile {
     /// The service's migrations.
     const MIGRATIONS: Migrations;
 

@@ -1,7 +1,6 @@
 //! The orders in PostgreSQL: its dialect, and the statements that are its own.
 
 use chrono::{DateTime, Utc};
-use feed_chassis::list::Word;
 use feed_core::dialect::postgres::{Db, GREATEST, NOW, Row, is_in, list};
 use feed_core::transfer::Migrations;
 use sqlx::{PgPool, PgTransaction};
@@ -24,18 +23,6 @@ const NAMED_CUSTOMER: &str = "SELECT -- order::named_customer
 /// customer is gone: `insert` looks again.
 const SETTLE: &str = "SELECT -- order::settle
      pg_advisory_xact_lock(hashtextextended('customer/' || $1::bigint, 0))";
-
-/// The operator that compares a text with a [`pattern`].
-const MATCHES: &str = "~";
-
-fn pattern(word: Word<'_>) -> String {
-    word.regex()
-}
-
-/// An instant as a parameter.
-fn instant(at: DateTime<Utc>) -> DateTime<Utc> {
-    at
-}
 
 const MIGRATIONS: Migrations = feed_core::migrations! {
     "postgres":

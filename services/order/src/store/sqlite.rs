@@ -1,8 +1,7 @@
 //! The orders in SQLite: its dialect, and the statements that are its own.
 
 use chrono::{DateTime, Utc};
-use feed_chassis::list::Word;
-use feed_core::dialect::sqlite::{Db, GREATEST, NOW, Row, instant, is_in, list};
+use feed_core::dialect::sqlite::{Db, GREATEST, NOW, Row, is_in, list};
 use feed_core::transfer::Migrations;
 use sqlx::{SqlitePool, SqliteTransaction};
 
@@ -23,13 +22,6 @@ const NAMED_CUSTOMER: &str = "SELECT -- order::named_customer
 /// Waits for nothing: no order was being placed while the customer was removed.
 const SETTLE: &str = "SELECT -- order::settle
      $1";
-
-/// The operator that compares a text with a [`pattern`].
-const MATCHES: &str = "GLOB";
-
-fn pattern(word: Word<'_>) -> String {
-    word.glob()
-}
 
 const MIGRATIONS: Migrations = feed_core::migrations! {
     "sqlite":

@@ -337,7 +337,7 @@ async fn an_order_whose_event_fails_is_not_stored<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let placed = app.place().await;
     let outbox = S::OUTBOX;
-    let rename = |from, to| format!("ALTER TABLE {from} RENAME TO {to}");
+    let rename = |from, to| format!("{} {from} RENAME TO {to}", S::ALTER_TABLE);
     S::run(&app.database, &rename(outbox, "hidden")).await;
     let keyed = || json_request().header("Idempotency-Key", "one");
     let body = an_order().to_string();

@@ -1,7 +1,7 @@
 //! What clients rely on: names in JSON, addresses, media types, status codes.
 
 use axum::http::Request;
-use harness::{assert_described, call};
+use harness::{assert_described, request};
 use serde_json::{Value, json};
 
 use crate::app::{App, Testable, an_order, config};
@@ -321,20 +321,17 @@ async fn the_started_service_runs_alone<S: Testable>(url: &str) {
     let shutdown = tokio_util::sync::CancellationToken::new();
     let service = order::start(config(&url, &[]), shutdown.clone()).await;
     let service = service.expect("the service starts");
-    let get = |path: &str, etag: &str| {
-        let request = Request::get(path).header("if-none-match", etag);
-        request
-            .header("prefer", "wait=20")
-            .body(axum::body::Body::empty())
-            .expect("a request")
+    let head = async |etag: &str| {
+        let headers = [("if-none-match", etag), ("prefer", "wait=20")];
+        request(&service.router, "GET", "/feed", &headers, "").await
     };
-    let empty = call(&service.router, get("/feed", "")).await;
-    let order = Request::post("/orders").header("content-type", "application/json");
-    let order = order.body(an_order().to_string().into());
-    let placed = call(&service.router, order.expect("a request")).await;
+    let empty = head("").await;
+    let json = [("content-type", "application/json")];
+    let order = an_order().to_string();
+    let placed = request(&service.router, "POST", "/orders", &json, order).await;
     assert_eq!(placed.status, 201, "{}", placed.body);
     // The wait ends when the service itself has numbered the event.
-    let news = call(&service.router, get("/feed", empty.header("etag"))).await;
+    let news = head(empty.header("etag")).await;
     assert!(news.body.contains("Order 1 placed"), "{}", news.body);
     shutdown.cancel();
 }

@@ -1,7 +1,6 @@
 //! The shipments in SQLite.
 
-use feed_chassis::list::Word;
-use feed_core::dialect::sqlite::{Db, NOW, Row, arguments, instant, is_in, list, rows};
+use feed_core::dialect::sqlite::{Db, NOW, Row, arguments, is_in, list, rows};
 use feed_core::transfer::Migrations;
 
 #[expect(
@@ -10,13 +9,6 @@ use feed_core::transfer::Migrations;
 )]
 #[path = "statements.rs"]
 mod statements;
-
-/// The operator that compares a text with a [`pattern`].
-const MATCHES: &str = "GLOB";
-
-fn pattern(word: Word<'_>) -> String {
-    word.glob()
-}
 
 const MIGRATIONS: Migrations = feed_core::migrations! {
     "sqlite":

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use feed_chassis::list::Search;
+use feed_console::list::{Listed, push_search};
 use feed_core::dialect::Column;
 use feed_core::sql;
 use feed_core::transfer::Migrations;
 use sqlx::{QueryBuilder, Row as _};
 
-use super::{Db, MATCHES, MIGRATIONS, NOW, Row, arguments, instant, is_in, list, pattern, rows};
+use super::{Db, MIGRATIONS, NOW, Row, arguments, is_in, list, rows};
 use crate::order::{Address, Customer, Item, Line, OrderId};
 use crate::shipment::{Cause, Shipment};
 use crate::store::{Selection, Store};
@@ -23,8 +23,11 @@ const COLUMNS: &str = "order_id, placed_at, dispatched_at, cancelled_at,
              customer_id, customer_name, customer_firstname,
              shipping_street, shipping_zip, shipping_city, cause";
 
-/// No order is placed later: 9999-12-31T23:59:59.999Z.
-const END_OF_TIME: DateTime<Utc> = DateTime::from_timestamp_millis(253_402_300_799_999).unwrap();
+const LIST: Listed = Listed {
+    table: "shipment",
+    number: "order_id",
+    time: "placed_at",
+};
 
 /// The text in which a search looks.
 const NAME: &str = "customer_firstname || ' ' || customer_name";
@@ -158,30 +161,13 @@ impl Store for Db {
         before: OrderId,
         limit: i64,
     ) -> sqlx::Result<Vec<Shipment>> {
-        let by_day = selection.placed.are_given();
         let mut query = QueryBuilder::new(format!(
             "SELECT -- shipment::list
              {COLUMNS} FROM shipment WHERE "
         ));
-        if by_day {
-            query.push("(placed_at, order_id) < (COALESCE((SELECT placed_at FROM shipment WHERE order_id = ");
-            query.push_bind(before.0).push("), ");
-            query.push_bind(instant(END_OF_TIME)).push("), ");
-            query.push_bind(before.0).push(") AND (order_id < ");
-            // Without such a row, only what was made before it would have been: a list never begins again.
-            query
-                .push_bind(before.0)
-                .push(" OR EXISTS (SELECT 1 FROM shipment WHERE order_id = ");
-            query.push_bind(before.0).push("))");
-        } else {
-            query.push("order_id < ").push_bind(before.0);
-        }
+        LIST.push_page(&mut query, selection.placed, before.0);
         select(&mut query, selection);
-        query.push(match by_day {
-            true => " ORDER BY placed_at DESC, order_id DESC LIMIT ",
-            false => " ORDER BY order_id DESC LIMIT ",
-        });
-        query.push_bind(limit);
+        LIST.push_order(&mut query, selection.placed, limit);
         shipments(pool, query.build().fetch_all(pool).await?).await
     }
 
@@ -207,23 +193,14 @@ fn select(query: &mut QueryBuilder<Db>, selection: &Selection) {
                 query.push(" AND order_id = ").push_bind(order);
             }
             None => {
-                let text = Search::searched(NAME);
-                for word in search.words() {
-                    query.push(format_args!(" AND {text} {MATCHES} "));
-                    query.push_bind(pattern(word));
-                }
+                push_search(query, NAME, search);
             }
         }
     }
     if let Some(status) = selection.status {
         query.push(" AND status = ").push_bind(status.as_str());
     }
-    if let Some(from) = selection.placed.from {
-        query.push(" AND placed_at >= ").push_bind(instant(from));
-    }
-    if let Some(until) = selection.placed.until {
-        query.push(" AND placed_at < ").push_bind(instant(until));
-    }
+    LIST.push_days(query, selection.placed);
 }
 
 /// Stores the lines of shipments.

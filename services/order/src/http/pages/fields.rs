@@ -12,7 +12,7 @@ pub(super) struct Messages<'a>(BTreeMap<&'a str, &'a str>);
 
 /// A field for a line of text.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Input<'a> {
+pub(in crate::http) struct Input<'a> {
     pub(super) name: &'a str,
     pub(super) label: &'a str,
     pub(super) value: &'a str,

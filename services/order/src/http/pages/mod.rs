@@ -1,15 +1,14 @@
 //! The pages in HTML.
 
-mod customers;
 mod fields;
 mod form;
-mod items;
 mod list;
 mod order;
 mod record;
 
+pub(super) use fields::Input;
 pub(super) use list::FILTERS;
-pub(super) use record::Shown;
+pub(super) use record::{Shown, field};
 
 use feed_chassis::Settings;
 use feed_chassis::html::{self, Frame};
@@ -81,6 +80,6 @@ fn status(status: Status) -> Markup {
     html! { span class=(class) { (text) } }
 }
 
-fn money(amount: Decimal) -> Markup {
+pub(super) fn money(amount: Decimal) -> Markup {
     html::money(&amount.to_string(), CURRENCY)
 }

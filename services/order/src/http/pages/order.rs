@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{Pages, money, status};
 use crate::order::{Address, Customer, Order, OrderId, OrderLine, Status};
+use crate::rules::Record;
 
 impl Pages {
     /// The page of an order, with its events, newest first.
@@ -59,7 +60,7 @@ impl Pages {
         let name = customer.full_name();
         html! {
             @if customer.is_erased() { (name) } @else {
-                a href=(self.frame.base.path(&customer.id.path())) { (name) }
+                a href=(self.frame.base.path(&Customer::path(customer.id.0))) { (name) }
             }
         }
     }

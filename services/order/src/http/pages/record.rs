@@ -1,10 +1,13 @@
-//! The form for a customer or an item.
+//! The list of customers or items, and the form for one.
 
+use feed_chassis::html::thead;
+use feed_chassis::list::Page;
 use feed_chassis::text::isolate;
 use maud::{Markup, html};
 
 use super::Pages;
 use super::fields::{Input, Messages, summary};
+use crate::http::records::Resource;
 use crate::rules::{FieldError, MAX_TEXT};
 
 /// What a form for a customer or an item shows.
@@ -19,29 +22,8 @@ pub(in crate::http) struct Shown<'a, Draft> {
     pub(in crate::http) now: Option<&'a Draft>,
 }
 
-/// A form for a customer or an item.
-#[derive(Debug)]
-pub(super) struct Record<'a> {
-    pub(super) title: String,
-    /// The text of the button.
-    pub(super) button: &'static str,
-    /// The address that it is sent to, relative to the base URL.
-    pub(super) action: String,
-    /// The list that it belongs to.
-    pub(super) list: &'static str,
-    pub(super) fields: &'a [Input<'a>],
-    /// As [`Shown::version`].
-    pub(super) version: &'a str,
-    /// The values of the fields in [`Shown::now`].
-    pub(super) now: Option<&'a [Option<&'a String>]>,
-    /// A link to what belongs to it: its address relative to the base URL, and its text.
-    pub(super) related: Option<(String, &'static str)>,
-    /// True if it changes a record, which orders may refer to.
-    pub(super) is_change: bool,
-}
-
 /// A field of a record. It does not describe the user, so a browser must not fill it in.
-pub(super) fn field<'a>(
+pub(in crate::http) fn field<'a>(
     name: &'a str,
     label: &'a str,
     value: Option<&'a String>,
@@ -57,59 +39,104 @@ pub(super) fn field<'a>(
     }
 }
 
-impl Record<'_> {
-    /// What is stored now in the fields that have other values.
-    fn changes(&self) -> Option<Vec<FieldError>> {
-        let fields = self.fields.iter().zip(self.now?);
-        let differ = fields.filter_map(|(field, now)| {
-            let now = now.filter(|now| *now != field.value)?;
-            Some(FieldError {
-                field: field.name.to_owned(),
-                message: format!("Stored now: “{}”.", isolate(now)),
-            })
-        });
-        Some(differ.collect())
-    }
+/// What is stored `now` in the fields that have other values.
+fn changes(inputs: &[Input<'_>], now: &[Input<'_>]) -> Vec<FieldError> {
+    let fields = inputs.iter().zip(now);
+    let differ = fields.filter(|(input, now)| input.value != now.value);
+    let changes = differ.map(|(input, now)| FieldError {
+        field: input.name.to_owned(),
+        message: format!("Stored now: “{}”.", isolate(now.value)),
+    });
+    changes.collect()
 }
 
 impl Pages {
-    /// The form, with each message at its field.
-    pub(super) fn record(&self, record: &Record<'_>, errors: &[FieldError]) -> Markup {
+    pub(in crate::http) fn records<R: Resource>(&self, page: &Page<R>) -> Markup {
         let base = &self.frame.base;
-        let changes = record.changes();
+        let (name, list) = (R::NAME, R::LIST);
+        let body = html! {
+            div.toolbar {
+                a.button href=(base.path(&format!("{list}/new"))) { "New " (name) }
+                (page.search_form(base, R::SEARCH, &[]))
+            }
+            @if page.items.is_empty() {
+                (page.nothing(list, &html! {
+                    "Choose " strong { "New " (name) } " to add the first one."
+                }))
+            } @else {
+                div.scroll {
+                    table aria-label=(R::MANY) {
+                        (thead([("Number", "number"), ("Name", ""), R::LAST]))
+                        tbody {
+                            @for record in &page.items { tr {
+                                td.number { (record.id()) }
+                                th.long scope="row" {
+                                    a href=(base.path(&R::path(record.id()))) { (record.label()) }
+                                }
+                                (record.last())
+                            } }
+                        }
+                    }
+                }
+            }
+            (page.footer(base, name, list))
+        };
+        match R::HAS_MONEY {
+            true => self.frame.localized(R::MANY, &body, &[]),
+            false => self.frame.page(R::MANY, &body),
+        }
+    }
+
+    /// The form for a new record, or for the one with `id`, with each message at its field.
+    pub(in crate::http) fn record<R: Resource>(
+        &self,
+        id: Option<i64>,
+        shown: Shown<'_, R::Draft>,
+    ) -> Markup {
+        let base = &self.frame.base;
+        let (title, action, button) = match id {
+            Some(id) => (format!("{} {id}", R::ONE), R::path(id), "Save".to_owned()),
+            None => (
+                format!("New {}", R::NAME),
+                R::LIST.to_owned(),
+                format!("Add {}", R::NAME),
+            ),
+        };
+        let inputs = R::inputs(shown.draft);
+        let changes = shown.now.map(|now| changes(&inputs, &R::inputs(now)));
         let (errors, introduction) = match &changes {
             Some(changes) => (
                 &changes[..],
                 "Nothing is stored yet: this was changed after you had opened it. To replace it by what \
                  you see in the fields, press Save again.",
             ),
-            None => (errors, "Nothing is stored yet. Please look at:"),
+            None => (shown.errors, "Nothing is stored yet. Please look at:"),
         };
         let messages = Messages::new(errors);
         let called = |name: &str| {
-            let field = record.fields.iter().find(|field| field.name == name);
-            field.map_or(name, |field| field.label).to_owned()
+            let input = inputs.iter().find(|input| input.name == name);
+            input.map_or(name, |input| input.label).to_owned()
         };
         let body = html! {
-            @if let Some((path, text)) = &record.related {
-                p { a href=(base.path(path)) { (text) } }
+            @if let Some((path, text)) = id.and_then(R::related) {
+                p { a href=(base.path(&path)) { (text) } }
             }
             (summary(errors, introduction, called))
-            form.narrow method="post" action=(base.path(&record.action)) novalidate {
-                @if !record.version.is_empty() {
+            form.narrow method="post" action=(base.path(&action)) novalidate {
+                @if !shown.version.is_empty() {
                     // A browser that fills it in again after loading the page would send an old one.
-                    input type="hidden" name="version" value=(record.version) autocomplete="off";
+                    input type="hidden" name="version" value=(shown.version) autocomplete="off";
                 }
-                @for input in record.fields { (messages.input(*input)) }
-                @if record.is_change {
+                @for input in &inputs { (messages.input(*input)) }
+                @if id.is_some() {
                     p.quiet { "A change holds for new orders. What was sold stays as it was." }
                 }
                 div.actions {
-                    button { (record.button) }
-                    a.button.plain href=(base.path(record.list)) { "Cancel" }
+                    button { (button) }
+                    a.button.plain href=(base.path(R::LIST)) { "Cancel" }
                 }
             }
         };
-        self.frame.page(&record.title, &body)
+        self.frame.page(&title, &body)
     }
 }

@@ -3,8 +3,8 @@
 
 mod erasure;
 mod lists;
-mod master_data;
 mod reconcile;
+mod records;
 
 use std::collections::BTreeSet;
 
@@ -13,10 +13,7 @@ use feed_core::transfer::Migrations;
 use rust_decimal::Decimal;
 use sqlx::{FromRow, Row as _};
 
-use super::{
-    Db, GREATEST, MATCHES, MIGRATIONS, NAMED_CUSTOMER, NOW, Row, SETTLE, instant, is_in, list,
-    pattern,
-};
+use super::{Db, GREATEST, MIGRATIONS, NAMED_CUSTOMER, NOW, Row, SETTLE, is_in, list};
 use crate::order::{
     Address, Customer, CustomerId, Item, ItemId, NewOrder, Order, OrderId, OrderLine, Status,
     Summary,
