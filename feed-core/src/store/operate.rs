@@ -300,8 +300,26 @@ pub(crate) trait Operate: sqlx::Database {
     /// Fences transactions in flight, and instances that do not know of a decision yet.
     fn fence(tx: &mut Transaction<'_, Self>, s: &str) -> impl Answer<()>;
 
+    /// Returns the parked events after a sequence and an id, by both.
+    fn parked_after(
+        pool: &Pool<Self>,
+        s: &str,
+        sequence: Sequence,
+        id: &str,
+        limit: i64,
+    ) -> impl Answer<Vec<(Sequence, String)>>;
+
+    /// Leaves parked events to the operator, for `reason` if they only waited, and takes their sequences from them: the feed
+    /// does not have them.
+    fn keep_parked(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        ids: &[&str],
+        reason: &str,
+    ) -> impl Answer<()>;
+
     /// Returns the ids after `after` of events from the sequence `from` on that are claimed, parked or passed over, and that no
-    /// operator has skipped; of all events if `from` is 1.
+    /// operator has skipped; of all events if `from` is 1. Parked events without a sequence are not among them.
     fn repeated(
         tx: &mut Transaction<'_, Self>,
         s: &str,

@@ -12,6 +12,7 @@ use crate::support::{
 on_both_databases! {
     a_replay_forgets_in_portions_what_it_repeats
     nothing_is_taken_while_a_decision_is_open
+    a_replay_keeps_a_parked_event_that_the_feed_no_longer_has
 }
 
 struct Scene<B: Testable> {
@@ -176,4 +177,51 @@ async fn nothing_is_taken_while_a_decision_is_open<B: Testable>(url: &str) {
         effects(database).await.len() == 6
     })
     .await;
+}
+
+/// The feed was restored since, and here is the only copy. It waits for the operator, and holds its subject.
+async fn a_replay_keeps_a_parked_event_that_the_feed_no_longer_has<B: Testable>(url: &str) {
+    let mut scene = Scene::<B>::new(url).await;
+    scene.publisher.publish(3).await;
+    let parked = scene.publisher.commit("order/parked").await.urn();
+    scene.publisher.publish(1).await;
+    scene.effect.fail("order/parked", Fail::Park);
+    scene.drain().await;
+    scene.effect.repair();
+    let gone = "urn:uuid:0199a1b2-0000-7000-8000-000000000001";
+    for sql in [
+        format!(
+            "INSERT INTO feed_parked (subscription, event_id, partition, subject, sequence, event)
+             SELECT subscription, '{gone}', partition, subject, 2, replace(event, '{parked}', '{gone}')
+             FROM feed_parked"
+        ),
+        format!(
+            "INSERT INTO feed_claim (subscription, event_id, sequence) VALUES ('order', '{gone}', 2)"
+        ),
+    ] {
+        B::run(&scene.database, &sql).await;
+    }
+    B::run(&scene.database, "DELETE FROM effect").await;
+    let replay = Decision::Replay(1);
+    scene.handle.decide(replay, "eve").await.unwrap();
+    scene.drain().await;
+    let others = effects(&scene.database).await;
+    assert_eq!(others.len(), 4, "{others:?}");
+    let failed = scene.handle.parked(10).await.unwrap();
+    let failed: Vec<_> = failed
+        .iter()
+        .filter_map(|event| Some((event.id.as_str(), event.reason.as_deref()?)))
+        .collect();
+    assert!(
+        matches!(failed[..], [(id, why)] if id == gone && why.contains("no longer has")),
+        "{failed:?}"
+    );
+    scene.handle.retry(gone, "eve").await.unwrap();
+    let (consumer, database) = (&mut scene.consumer, &scene.database);
+    until("both are applied", async || {
+        consumer.poll_once().await.unwrap();
+        effects(database).await.len() == 6
+    })
+    .await;
+    assert_eq!(effects(&scene.database).await[4..], [gone, &parked]);
 }

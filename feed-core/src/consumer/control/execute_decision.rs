@@ -1,6 +1,7 @@
 //! Executes the decisions of an operator. A decision stays open until its transaction commits, so
 //! that exactly one instance executes it.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// The outcome of a replay of which a part is executed: it can no longer be taken back, nor end without effect.
 const UNDER_WAY: &str = "under way";
+
+/// Why a parked event is not repeated that waited for another one.
+const GONE: &str = "the feed no longer has this event: retry or skip it";
 
 /// The most attempts to read a page of a walk, so that one that fails now and then does not begin the walk anew.
 const ATTEMPTS: u32 = 5;
@@ -123,7 +127,8 @@ async fn replay<B: Backend, E: Effect<B>>(
     if open.can_be_undone {
         match replay_position(follower, from).await? {
             Ok(to) => {
-                let begun = begin_replay(follower, open, from, &to);
+                let gone = parked_and_gone(follower, from).await?;
+                let begun = begin_replay(follower, open, from, &to, &gone);
                 if !follower
                     .instance
                     .database
@@ -150,17 +155,23 @@ async fn replay<B: Backend, E: Effect<B>>(
     .await
 }
 
-/// Moves the cursors before `from`. Returns false if another instance has done so, or the decision is closed.
+/// Moves the cursors before `from`, and keeps the parked events that are `gone` from the feed. Returns false if another
+/// instance has done so, or the decision is closed.
 async fn begin_replay<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     open: &Decided,
     from: Sequence,
     to: &Position,
+    gone: &[String],
 ) -> sqlx::Result<bool> {
     let s = &follower.subscription.name;
     let mut tx = follower.instance.database.begin().await?;
     if !B::begin_decision(&mut tx, open.position, None, UNDER_WAY).await? {
         return Ok(false);
+    }
+    for ids in gone.chunks(AT_ONCE as usize) {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        B::keep_parked(&mut tx, s, &ids, GONE).await?;
     }
     // At 1 all partitions move, also those that have taken nothing. An operator's skip locks its partition, too.
     B::reposition(&mut tx, s, if from == 1 { 0 } else { from }, to).await?;
@@ -168,6 +179,58 @@ async fn begin_replay<B: Backend, E: Effect<B>>(
     B::end_undo_from(&mut tx, s, from).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// Returns the parked events from a sequence on that the feed no longer has, as after a restore: here are their only copies,
+/// so a replay must not forget them.
+async fn parked_and_gone<B: Backend, E: Effect<B>>(
+    follower: &Follower<B, E>,
+    from: Sequence,
+) -> Result<Vec<String>, PollError> {
+    let (pool, s, _) = follower.instance.scope();
+    let (mut gone, mut after) = (Vec::new(), (from - 1, String::new()));
+    let mut walk = Walk::forward(&follower.source, None).with_attempts(ATTEMPTS);
+    let mut shown: Option<Document> = None;
+    loop {
+        let parked = B::parked_after(pool, s, after.0, &after.1, AT_ONCE);
+        let parked = follower.instance.database.statement(parked).await?;
+        let Some(last) = parked.last() else {
+            return Ok(gone);
+        };
+        after.clone_from(last);
+        let mut missing: HashSet<String> = parked.into_iter().map(|(_, id)| id).collect();
+        loop {
+            for entry in shown.iter().flat_map(|document| &document.entries) {
+                missing.remove(&entry.id);
+            }
+            if walk.sequence() >= after.0 {
+                break;
+            }
+            match next_page(follower, &mut walk).await? {
+                Some(document) => shown = Some(document),
+                None => break,
+            }
+        }
+        gone.extend(missing);
+    }
+}
+
+/// Returns the next document of a walk forward. A link that must not be followed is ignored, and `?after=` used instead.
+async fn next_page<B: Backend, E: Effect<B>>(
+    follower: &Follower<B, E>,
+    walk: &mut Walk,
+) -> Result<Option<Document>, WalkError> {
+    loop {
+        match walk.next().await {
+            Err(WalkError::Fetch(FetchError::Link(_))) if walk.at().is_some() => {
+                walk.continue_here();
+            }
+            next => {
+                follower.leases.heard(None);
+                return next;
+            }
+        }
+    }
 }
 
 /// Claims what is decided, whose claims may have been swept, so that it is not repeated: parked and skipped events, or
@@ -444,17 +507,11 @@ async fn position_of<B: Backend, E: Effect<B>>(
     };
     let mut walk = Walk::forward(&follower.source, None).with_attempts(ATTEMPTS);
     loop {
-        let document = match walk.next().await {
+        let document = match next_page(follower, &mut walk).await {
             Ok(Some(document)) => document,
             Ok(None) | Err(WalkError::NotSequenced(_)) => return missing(),
-            // Ignore a link that must not be followed, and use `?after=` instead.
-            Err(WalkError::Fetch(FetchError::Link(_))) if walk.at().is_some() => {
-                walk.continue_here();
-                continue;
-            }
             Err(error) => return Err(error.into()),
         };
-        follower.leases.heard(None);
         let end = document.cursor.as_ref();
         if end.is_none_or(|end| end.epoch.as_str() != epoch) {
             return missing();

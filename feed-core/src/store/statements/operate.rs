@@ -343,6 +343,47 @@ impl Operate for Db {
         Ok(())
     }
 
+    async fn parked_after(
+        pool: &Pool,
+        s: &str,
+        sequence: Sequence,
+        id: &str,
+        limit: i64,
+    ) -> sqlx::Result<Vec<(Sequence, String)>> {
+        sqlx::query_as(
+            "SELECT -- replay::parked_after
+             sequence, event_id FROM feed_parked
+             WHERE subscription = $1 AND (sequence > $2 OR sequence = $2 AND event_id > $3)
+             ORDER BY sequence, event_id LIMIT $4",
+        )
+        .bind(s)
+        .bind(sequence)
+        .bind(id)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn keep_parked(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        ids: &[&str],
+        reason: &str,
+    ) -> sqlx::Result<()> {
+        sqlx::query(sql!(
+            "UPDATE -- replay::keep_parked
+             feed_parked SET sequence = NULL, reason = coalesce(reason, $3), retry_at = NULL
+             WHERE subscription = $1 AND event_id {}",
+            is_in("$2")
+        ))
+        .bind(s)
+        .bind(list(ids))
+        .bind(reason)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn repeated(
         tx: &mut Transaction<'_>,
         s: &str,
@@ -358,9 +399,13 @@ impl Operate for Db {
                 "feed_claim",
                 "AND NOT EXISTS (SELECT 1 FROM feed_skip
                                  WHERE feed_skip.subscription = $1 AND feed_skip.event_id = feed_claim.event_id
-                                   AND skipped_by IS NOT NULL)"
+                                   AND skipped_by IS NOT NULL)
+                 AND NOT EXISTS (SELECT 1 FROM feed_parked
+                                 WHERE feed_parked.subscription = $1
+                                   AND feed_parked.event_id = feed_claim.event_id
+                                   AND feed_parked.sequence IS NULL)"
             ),
-            parked = repeated_in("feed_parked", ""),
+            parked = repeated_in("feed_parked", "AND sequence IS NOT NULL"),
             passed_over = repeated_in("feed_skip", "AND skipped_by IS NULL")
         ))
         .bind(s)
