@@ -253,6 +253,9 @@ pub(crate) trait Publish: sqlx::Database {
     /// Sets another epoch.
     fn change_epoch(tx: &mut Transaction<'_, Self>, epoch: &Epoch) -> impl Answer<()>;
 
+    /// Returns true if the feed had this epoch before its own.
+    fn had_epoch(pool: &Pool<Self>, epoch: &Epoch) -> impl Answer<bool>;
+
     /// Reads the head.
     fn read_head(pool: &Pool<Self>) -> impl Answer<HeadRead>;
 

@@ -16,6 +16,7 @@ harness::on_both_databases! {
     another_epoch_is_not_hidden
     a_correction_that_commits_while_its_second_is_closed_is_not_hidden
     a_copy_of_the_database_has_no_dates
+    a_copy_of_the_database_knows_former_epochs
 }
 
 fn date_of(answer: &Answer, name: &str) -> SystemTime {
@@ -145,6 +146,25 @@ async fn a_copy_of_the_database_has_no_dates<B: Testable>(url: &str) {
     assert_eq!(publisher.get("/feed", &since).await.status, NOT_MODIFIED);
     let known = [("if-none-match", tag.as_str())];
     assert_eq!(copy.get("/feed", &known).await.status, NOT_MODIFIED);
+}
+
+/// A cursor that is of no epoch of the feed may be ahead of the copy.
+async fn a_copy_of_the_database_knows_former_epochs<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(3).await;
+    let copy = Publisher::<B>::copy(url).await;
+    let mut cursors = Vec::new();
+    for _ in 0..2 {
+        cursors.push(copy.get("/feed", &[]).await.cursor());
+        publisher.feed.change_epoch().await.unwrap();
+        copy.feed.publish().await.unwrap();
+    }
+    for former in cursors {
+        let answer = copy.get(&format!("/feed?after={former}"), &[]).await;
+        assert_eq!(answer.status, 410, "{answer:?}");
+    }
+    let ahead = copy.get("/feed?after=elsewher.0.0", &[]).await;
+    assert_eq!(ahead.status, 503, "{ahead:?}");
 }
 
 /// A reader that sends nothing but `If-Modified-Since`, and events as fast as they come: many of

@@ -403,10 +403,13 @@ impl<B: Backend> Inner<B> {
 
     /// Rejects a cursor that is no position in this feed (I8).
     pub(super) async fn verify(&self, cursor: &Cursor, head: &Head) -> Result<(), Problem> {
-        if cursor.epoch != head.epoch && self.access == Access::Read {
-            return Err(not_yet());
-        }
         if cursor.epoch != head.epoch {
+            if self.access == Access::Read {
+                let had = B::had_epoch(self.database.reader(), &cursor.epoch);
+                if !self.database.statement(had).await? {
+                    return Err(not_yet());
+                }
+            }
             return Err(lost(
                 head,
                 format!(

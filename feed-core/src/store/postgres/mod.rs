@@ -58,6 +58,7 @@ impl Operations for Postgres {
         "0015_expand_pause",
         "0016_expand_undo",
         "0017_expand_taken",
+        "0018_expand_former_epochs",
     };
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {

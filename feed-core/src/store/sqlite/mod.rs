@@ -55,6 +55,7 @@ impl Operations for Sqlite {
         "0011_expand_undo",
         "0012_expand_taken",
         "0013_expand_leap_second",
+        "0014_expand_former_epochs",
     };
 
     async fn migration_tables(pool: &SqlitePool, _: Option<&str>) -> sqlx::Result<Vec<String>> {

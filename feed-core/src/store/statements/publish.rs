@@ -169,13 +169,24 @@ impl Publish for Db {
     async fn change_epoch(tx: &mut Transaction<'_>, epoch: &Epoch) -> sqlx::Result<()> {
         sqlx::query(sql!(
             "UPDATE -- feed::change_epoch
-             feed_head SET epoch = $1, closed_sequence = -1, updated = {later}",
+             feed_head
+             SET epoch = $1, former_epochs = former_epochs || epoch || ' ', closed_sequence = -1, updated = {later}",
             later = later()
         ))
         .bind(epoch.as_str())
         .execute(&mut **tx)
         .await?;
         Ok(())
+    }
+
+    async fn had_epoch(pool: &Pool, epoch: &Epoch) -> sqlx::Result<bool> {
+        sqlx::query_scalar(
+            "SELECT -- feed::had_epoch
+             former_epochs LIKE '%' || $1 || ' %' FROM feed_head",
+        )
+        .bind(epoch.as_str())
+        .fetch_one(pool)
+        .await
     }
 
     async fn read_head(pool: &Pool) -> sqlx::Result<HeadRead> {
