@@ -293,7 +293,7 @@ mod tests {
         feed: Option<feed_http::BaseUrl>,
         #[arg(long)]
         required: String,
-        #[arg(long, value_name = "FILE", value_parser = crate::Credentials::from_setting)]
+        #[arg(long, value_name = "FILE", value_parser = crate::read_once(crate::Credentials::from_setting))]
         file: Option<crate::Credentials>,
         #[command(subcommand)]
         command: Option<Sub>,
@@ -362,6 +362,24 @@ mod tests {
             assert_eq!(printed(arguments), None, "{arguments:?}");
         }
         assert!(refused(&["probe", "--completions", "telnet"]).contains("[possible values: bash"));
+    }
+
+    #[test]
+    fn a_file_may_be_a_pipe() {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        writer.write_all(b"read token").expect("it takes that");
+        drop(writer);
+        let file = format!(
+            "--file=/dev/fd/{}",
+            std::os::fd::AsRawFd::as_raw_fd(&reader)
+        );
+        let arguments = ["probe", "--required=x", &file];
+        let command = probe();
+        let given = arguments.map(OsString::from).to_vec();
+        assert_eq!(wanted_text(&command, &given), None);
+        let parsed = parse_from::<Probe>(command, given).expect("it is read once");
+        assert!(parsed.file.is_some());
+        assert!(refused(&arguments).contains("holds no credentials"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{period, words};
 use crate::command::By;
 use chrono::{DateTime, Utc};
+use clap::ArgGroup;
 use feed_core::Sequence;
 use feed_core::consumer::Bound;
 
@@ -17,7 +18,8 @@ pub enum Command {
     /// Begin with it when something seems stuck: it shows what is halted or parked, how far the
     /// service is behind, and when the feed last answered. The exit code is 0 if all is well and 1
     /// if the subscription is halted or paused, events are parked, the last poll failed, the feed does not
-    /// answer, no instance takes events, or they wait and it does not catch up, so that scripts can check it.
+    /// answer, no instance takes events, they wait and it does not catch up, or `reconcile` has found records that
+    /// differ, so that scripts can check it.
     #[command(after_help = "Example: status --json")]
     Status {
         /// Print the JSON that `GET /status` answers
@@ -86,7 +88,8 @@ pub enum Command {
     /// them; with --preview see first which those are. A retry needs no undo.
     #[command(
         after_help = "Example: retry order/17\nExample: retry --cause 'no such customer'\n\
-                      Example: retry --type order.placed --from 2026-11-01 --preview\nExample: retry --all"
+                      Example: retry --type order.placed --from 2026-11-01 --preview\nExample: retry --all",
+        group = one_of(&["id", "all", "cause", "event_type", "from", "until"])
     )]
     Retry {
         /// Which ones
@@ -104,7 +107,8 @@ pub enum Command {
     /// the one it waits for. Conditions select those that meet all of them; with --preview see first
     /// which those are. `undo` takes a skip back until a later event of the subject has its effect.
     #[command(after_help = "Example: skip urn:uuid:0190… --reason 'a test order'\n\
-                      Example: skip --type order.placed --until 2026-11-30 --preview")]
+                      Example: skip --type order.placed --until 2026-11-30 --preview",
+              group = one_of(&["id", "cause", "event_type", "from", "until"]))]
     Skip {
         /// Which ones
         #[command(flatten)]
@@ -223,7 +227,8 @@ pub enum Command {
     ///
     /// With dates, the events that happened then are compared, and what later events have made of
     /// their orders. Days are those of UTC. Only a comparison without `--until` also finds what no event
-    /// explains.
+    /// explains. Differences stay in `status` until a comparison covers the period in which they were found; one without
+    /// `--from` and `--until` always does.
     #[command(
         after_help = "Example: reconcile\nExample: reconcile --from 12000 --json\n\
                             Example: reconcile --from 2026-11-01 --until 2026-11-30"
@@ -241,6 +246,14 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Requires at least one of these: without any, the error names them all.
+fn one_of(arguments: &'static [&'static str]) -> ArgGroup {
+    ArgGroup::new("one_of")
+        .args(arguments)
+        .required(true)
+        .multiple(true)
 }
 
 impl Command {
@@ -286,7 +299,6 @@ pub struct Which {
     /// The event's id, or its subject, as `parked` lists them
     #[arg(
         value_name = "EVENT|SUBJECT",
-        required_unless_present_any = ["all", "cause", "event_type", "from", "until"],
         conflicts_with_all = ["all", "cause", "event_type", "from", "until", "as_of", "preview"]
     )]
     pub(super) id: Option<String>,
@@ -304,7 +316,6 @@ pub struct Skipped {
     /// The event's id, or its subject, as `parked` lists them
     #[arg(
         value_name = "EVENT|SUBJECT",
-        required_unless_present_any = ["cause", "event_type", "from", "until"],
         conflicts_with_all = ["cause", "event_type", "from", "until", "as_of", "preview"]
     )]
     pub(super) id: Option<String>,
