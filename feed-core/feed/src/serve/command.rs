@@ -29,12 +29,11 @@ pub(crate) enum Command {
 
     /// Erase the data of all events of a subject
     ///
-    /// Replaces the data of all events of the subject, numbered or not, by the JSON null, and publishes one event more, of
-    /// the type that tells consumers to erase their copies. Entries and pages keep their bytes, so type, subject,
+    /// Replaces the data of all events of the subject, numbered or not, by the JSON null, and publishes one event more, by
+    /// whose type consumers know that they have to erase their copies. Entries and pages keep their bytes, so type, subject,
     /// title and summary stay. An erasure cannot be undone.
     ///
-    /// Erase the person in the application first, so that no event with their data follows. Consumers that have data of
-    /// parked events keep it until these are retried or skipped.
+    /// Erase the person in the application first, so that no event with their data follows.
     #[command(after_help = "Example: erase order/17 --type order.erased --data '{\"id\": 17}'")]
     Erase {
         /// The subject, as its events have it
