@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{CommandFactory, Parser, Subcommand, ValueHint};
-use feed_chassis::{
-    Credentials, ServerSettings, parse_command_line, read_once, with_defaults,
-};
+use feed_chassis::{Credentials, ServerSettings, parse_command_line, read_once, with_defaults};
 use feed_console::StartError;
 use feed_console::settings::parse_poll_interval;
 use feed_core::consumer::FeedCredentials;
@@ -54,9 +52,10 @@ impl CommandLine {
         let read = move |file: &str| {
             let text = Credentials::text_of_setting(file)?;
             let required = Credentials::from_text(&text, file);
+            let required = required.map_err(|error| with_causes(&error))?;
             let own = FeedCredentials::from_text(&text, file);
             let _ = found.set(own.map_err(|error| with_causes(&error))?);
-            required.map_err(|error| with_causes(&error))
+            Ok::<_, String>(required)
         };
         let command = with_defaults(Self::command(), Config::DEFAULTS);
         let command = command.mut_arg("credentials_file", |argument| {

@@ -175,23 +175,13 @@ fn completions_are_scripts_in_any_environment() {
 }
 
 #[test]
-fn an_error_names_all_ways_to_select_events() {
+fn an_error_shows_ways_to_select_events() {
     for (command, ways) in [
         (
             "retry",
-            &[
-                "EVENT|SUBJECT",
-                "--cause",
-                "--type",
-                "--from",
-                "--until",
-                "--all",
-            ][..],
+            &["retry order/17`", "--cause", "--type", "--all`"][..],
         ),
-        (
-            "skip",
-            &["EVENT|SUBJECT", "--cause", "--type", "--from", "--until"],
-        ),
+        ("skip", &["--reason", "--type"]),
     ] {
         let refused = Finished::by(program("invoice").args([command, "--by=eve"]));
         assert_eq!(refused.code, 2, "{refused:?}");
@@ -211,6 +201,9 @@ async fn the_url_of_the_database_may_come_from_a_pipe(backend: Backend) {
         Backend::Sqlite => FreshDatabase::sqlite(),
         Backend::Postgres => FreshDatabase::postgres().await,
     };
+    if let Some(file) = database.url().strip_prefix("sqlite:") {
+        std::fs::File::create(file).unwrap();
+    }
     let restored = [
         "restored",
         "--last-order=7",
@@ -241,8 +234,7 @@ fn each_file_of_a_setting_may_be_a_pipe() {
     let feed = "http://127.0.0.1:9/feed";
     let credentials = "operate eve:secret";
     for (name, arguments, input) in [
-        ("shop", &["demo", "--credentials-file"], credentials),
-        ("order", &["--probe", "--credentials-file"], credentials),
+        ("order", &["--probe", "--credentials-file"][..], credentials),
         (
             "invoice",
             &["--probe", "--feed-credentials-file"],

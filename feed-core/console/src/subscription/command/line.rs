@@ -3,7 +3,6 @@
 use super::{period, words};
 use crate::command::By;
 use chrono::{DateTime, Utc};
-use clap::ArgGroup;
 use feed_core::Sequence;
 use feed_core::consumer::Bound;
 
@@ -88,8 +87,7 @@ pub enum Command {
     /// them; with --preview see first which those are. A retry needs no undo.
     #[command(
         after_help = "Example: retry order/17\nExample: retry --cause 'no such customer'\n\
-                      Example: retry --type order.placed --from 2026-11-01 --preview\nExample: retry --all",
-        group = one_of(&["id", "all", "cause", "event_type", "from", "until"])
+                      Example: retry --type order.placed --from 2026-11-01 --preview\nExample: retry --all"
     )]
     Retry {
         /// Which ones
@@ -107,8 +105,7 @@ pub enum Command {
     /// the one it waits for. Conditions select those that meet all of them; with --preview see first
     /// which those are. `undo` takes a skip back until a later event of the subject has its effect.
     #[command(after_help = "Example: skip urn:uuid:0190… --reason 'a test order'\n\
-                      Example: skip --type order.placed --until 2026-11-30 --preview",
-              group = one_of(&["id", "cause", "event_type", "from", "until"]))]
+                      Example: skip --type order.placed --until 2026-11-30 --preview")]
     Skip {
         /// Which ones
         #[command(flatten)]
@@ -227,8 +224,7 @@ pub enum Command {
     ///
     /// With dates, the events that happened then are compared, and what later events have made of
     /// their orders. Days are those of UTC. Only a comparison without `--until` also finds what no event
-    /// explains. Differences stay in `status` until a comparison covers the period in which they were found; one without
-    /// `--from` and `--until` always does.
+    /// explains. Differences stay in `status` until a comparison covers the period in which they were found.
     #[command(
         after_help = "Example: reconcile\nExample: reconcile --from 12000 --json\n\
                             Example: reconcile --from 2026-11-01 --until 2026-11-30"
@@ -246,14 +242,6 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// Requires at least one of these: without any, the error names them all.
-fn one_of(arguments: &'static [&'static str]) -> ArgGroup {
-    ArgGroup::new("one_of")
-        .args(arguments)
-        .required(true)
-        .multiple(true)
 }
 
 impl Command {
@@ -299,6 +287,7 @@ pub struct Which {
     /// The event's id, or its subject, as `parked` lists them
     #[arg(
         value_name = "EVENT|SUBJECT",
+        required_unless_present_any = ["all", "cause", "event_type", "from", "until"],
         conflicts_with_all = ["all", "cause", "event_type", "from", "until", "as_of", "preview"]
     )]
     pub(super) id: Option<String>,
@@ -316,6 +305,7 @@ pub struct Skipped {
     /// The event's id, or its subject, as `parked` lists them
     #[arg(
         value_name = "EVENT|SUBJECT",
+        required_unless_present_any = ["cause", "event_type", "from", "until"],
         conflicts_with_all = ["cause", "event_type", "from", "until", "as_of", "preview"]
     )]
     pub(super) id: Option<String>,

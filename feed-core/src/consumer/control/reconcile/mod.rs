@@ -195,7 +195,7 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     if start.was_moved(&Snapshot::of(handle).await?) {
         return Err(ReconcileError::Moved);
     }
-    store(handle, period, &start.standing, &result).await?;
+    store(handle, period, &start.state, &result).await?;
     Ok(result)
 }
 
@@ -203,7 +203,7 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
 async fn store<B: Backend>(
     handle: &Handle<B>,
     period: Period,
-    standing: &Standing,
+    state: &SubscriptionState,
     result: &Reconciliation,
 ) -> sqlx::Result<()> {
     let (pool, s) = (handle.database.writer(), &handle.subscription.name);
@@ -216,8 +216,8 @@ async fn store<B: Backend>(
             .and_then(|text| serde_json::from_str(text).ok());
         let kept = Kept {
             result: result.clone(),
-            epoch: standing.epoch.clone(),
-            taken: standing.sequence,
+            epoch: state.epoch.clone(),
+            taken: state.sequence,
             others_up_to: None,
         };
         let Some(kept) = kept.replacing(earlier, period) else {
