@@ -1,13 +1,17 @@
 //! Every setting of the shop, and what it does beside being open.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use clap::{Parser, Subcommand, ValueHint};
-use feed_chassis::ServerSettings;
+use clap::{CommandFactory, Parser, Subcommand, ValueHint};
+use feed_chassis::{Credentials, ServerSettings, parse_command_line, read_once, with_defaults};
 use feed_console::StartError;
 use feed_console::settings::parse_poll_interval;
+use feed_core::consumer::FeedCredentials;
+use feed_core::http::with_causes;
+use tracing::warn;
 
 use crate::{demo, moving};
 
@@ -36,6 +40,30 @@ pub(crate) struct CommandLine {
     /// The command to run instead of the shop
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+}
+
+impl CommandLine {
+    /// Parses the command line and the environment, and ends the process with a message if they are wrong. Returns also
+    /// what the shop's own consumers send to the feed. It is in the file of the credentials that the shop requires, which
+    /// is read once, since it may be a pipe.
+    pub(crate) fn parse() -> (Self, Option<FeedCredentials>) {
+        let of_consumers = Arc::new(OnceLock::new());
+        let found = Arc::clone(&of_consumers);
+        let read = move |file: &str| {
+            let text = Credentials::text_of_setting(file)?;
+            let required = Credentials::from_text(&text, file);
+            let required = required.map_err(|error| with_causes(&error))?;
+            let own = FeedCredentials::from_text(&text, file);
+            let _ = found.set(own.map_err(|error| with_causes(&error))?);
+            Ok::<_, String>(required)
+        };
+        let command = with_defaults(Self::command(), Config::DEFAULTS);
+        let command = command.mut_arg("credentials_file", |argument| {
+            argument.value_parser(read_once(read))
+        });
+        let parsed = parse_command_line(command);
+        (parsed, of_consumers.get().cloned())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -105,10 +133,33 @@ pub(crate) struct Config {
     pub(crate) sender: String,
 }
 
+/// Variables that name a database of a service, or of `shop export` and `shop import`.
+const DATABASES: [&str; 5] = [
+    "DATABASE_URL",
+    "DATABASE_URL_FILE",
+    "ORDER_DATABASE_URL",
+    "INVOICE_DATABASE_URL",
+    "SHIPPING_DATABASE_URL",
+];
+
 impl Config {
     /// Defaults, by field name.
-    pub(crate) const DEFAULTS: &[(&'static str, &'static str)] =
+    const DEFAULTS: &[(&'static str, &'static str)] =
         &[("listen", "127.0.0.1:8080"), ("instance", "shop")];
+
+    /// Warns of variables that look as if the shop used another database than its own.
+    pub(crate) fn warn_of_databases(&self) {
+        let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let set = DATABASES.into_iter().filter(is_set).collect::<Vec<_>>();
+        if !set.is_empty() {
+            warn!(
+                "{} in the environment without effect: the shop stores its data in SQLite files below {} (DATA_DIR). For \
+                 another database run the services as separate programs; each has its own DATABASE_URL",
+                set.join(", "),
+                self.data_dir.display()
+            );
+        }
+    }
 
     /// Why a service does not start, in terms of this program's settings.
     pub(crate) fn explained(&self, name: &str, error: StartError) -> anyhow::Error {

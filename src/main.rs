@@ -9,11 +9,7 @@ mod start_page;
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
-use feed_chassis::{
-    Mounted, ServeError, ServerSettings, Settings, parse_command_line, reachable, run,
-    with_defaults,
-};
+use feed_chassis::{Mounted, ServeError, ServerSettings, Settings, reachable, run};
 use feed_console::{DatabaseSettings, Follow, StatusSettings};
 use feed_core::consumer::FeedCredentials;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +20,7 @@ use services::Services;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let CommandLine { config, command } =
-        parse_command_line(with_defaults(CommandLine::command(), Config::DEFAULTS));
+    let (CommandLine { config, command }, credentials) = CommandLine::parse();
     match command {
         Some(Command::Demo(config)) => return demo::run(config).await,
         Some(Command::Export(config)) => return moving::export(&config).await,
@@ -38,7 +33,8 @@ async fn main() -> ExitCode {
         probe: false,
     };
     run(settings, async |settings: Settings, shutdown| {
-        let shop = shop(&config, &settings, &shutdown).await;
+        config.warn_of_databases();
+        let shop = shop(&config, &settings, credentials.clone(), &shutdown).await;
         let shop = shop.map_err(|error| ServeError::Start(error.into()))?;
         let base = settings.base_url();
         info!("the shop is open at {base}");
@@ -54,6 +50,7 @@ async fn main() -> ExitCode {
 async fn shop(
     config: &Config,
     settings: &Settings,
+    credentials: Option<FeedCredentials>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Mounted> {
     let base = &settings.base_url();
@@ -61,10 +58,7 @@ async fn shop(
     // URL.
     let follow = Follow {
         feed_url: format!("http://{}/order/feed", reachable(settings.server.listen)).parse()?,
-        feed_credentials_file: match &config.server.credentials_file {
-            Some(credentials) => Some(FeedCredentials::from_file(credentials.file())?),
-            None => None,
-        },
+        feed_credentials_file: credentials,
         // It is in this process.
         feed_proxy: None,
         feed_proxy_sees_credentials: false,

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::value_parser;
-use feed_chassis::{Progress, stop_signal};
+use feed_chassis::{Progress, read_once, stop_signal};
 use feed_core::http::credentials::operator_authorization;
 use feed_core::http::{BaseUrl, with_causes};
 use futures_util::{StreamExt, stream};
@@ -66,7 +66,7 @@ pub(crate) struct Config {
         long,
         env = "SHOP_CREDENTIALS_FILE",
         value_name = "FILE",
-        value_parser = operator_authorization
+        value_parser = read_once(operator_authorization)
     )]
     credentials_file: Option<HeaderValue>,
 

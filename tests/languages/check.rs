@@ -52,6 +52,18 @@ async fn our_own_feed_keeps_all_rules(backend: Backend) {
     );
     let (code, ..) = run(&["check", "http://127.0.0.1:9/feed"]).await;
     assert_eq!(code, 2);
+    // Events of other types and subjects have the sequences between.
+    publish(&database, "order/1", "{}").await;
+    shows(&feed, 321).await;
+    for filter in ["subject=order/1", "type=order.placed", "type=none"] {
+        let found = findings(&format!("{url}?{filter}"), 0).await;
+        for rule in ["sequences have no gap", "comes to the newest event"] {
+            let finding = about(&found, rule);
+            assert_eq!(finding["verdict"], "none", "{filter}: {finding}");
+            let why = finding["found"].as_str().unwrap();
+            assert!(why.contains("selects events"), "{why}");
+        }
+    }
 }
 
 /// Returns the finding about this rule.

@@ -16,6 +16,7 @@ harness::on_both_backends! {
     what_would_be_delivered_again_needs_the_promise_that_it_does_no_harm
     a_pause_is_ended_without_the_sql
     a_command_says_that_the_database_was_never_used
+    a_second_subscription_to_a_feed_is_named_at_its_first_start
 }
 
 /// A team with a table of bills, and the feed of orders that it follows.
@@ -123,6 +124,48 @@ async fn each_event_has_one_effect_whatever_dies(backend: Backend) {
     let status = one.client.json("status").await.unwrap();
     assert_eq!(status["sequence"], 60, "{status}");
     assert_eq!(status["parked"], 0, "{status}");
+}
+
+/// Another name begins anew: it may be a slip.
+async fn a_second_subscription_to_a_feed_is_named_at_its_first_start(backend: Backend) {
+    let team = Team::new(backend).await;
+    let file = team.bill();
+    let one = team.deliver(&["--sql", &file]).await;
+    team.place(1, 100).await;
+    team.billed(1..=1).await;
+    let mut other = team
+        .deliver(&["--sql", &file, "--subscription", "other"])
+        .await;
+    until("it has its effects again", async || {
+        (team.bills().await == ["1", "1"]).then_some(())
+    })
+    .await;
+    let warnings = |running: &Running| running.process.log().matches("is new and begins").count();
+    assert_eq!((warnings(&one), warnings(&other)), (0, 1));
+    let log = other.process.log();
+    let said = "the subscription other is new and begins at the first event of the feed, which the subscription feed in";
+    assert!(log.contains(said), "{log}");
+    other.process.kill();
+    other.restart().await;
+    assert_eq!(warnings(&other), 1);
+    // That of another feed is of no concern.
+    let orders = database(backend).await;
+    let feed = serve(&orders).await;
+    let url = feed.client.url("feed");
+    let third = ["--sql", &file, "--subscription", "third"];
+    let third = Running::start(&team.arguments(&url, &third)).await;
+    assert_eq!(warnings(&third), 0);
+}
+
+#[tokio::test]
+async fn the_help_has_no_comparison_which_cannot_work() {
+    for arguments in [&["deliver", "--help"][..], &["deliver", "-h"]] {
+        let (_, help, _) = run(arguments).await;
+        assert!(
+            help.contains("\n  replay ") && !help.contains("\n  reconcile"),
+            "{help}"
+        );
+    }
 }
 
 async fn an_event_that_the_sql_refuses_is_parked_and_retried(backend: Backend) {

@@ -2,13 +2,16 @@
 
 use harness::server::Server;
 use harness::{Backend, FreshDatabase, tables, until};
+use serde_json::json;
 
-use crate::feed::{Running, database, publish, run, serve};
+use crate::feed::{Running, database, publish, run, serve, shows};
 
 harness::on_both_backends! {
     what_an_application_inserts_is_in_the_feed
     a_row_that_is_no_event_is_refused_in_its_transaction
     an_application_publishes_while_the_program_is_down
+    a_restored_feed_has_another_epoch
+    a_subject_is_erased
 }
 
 async fn subjects(feed: &Running) -> Vec<String> {
@@ -113,6 +116,93 @@ async fn an_application_publishes_while_the_program_is_down(backend: Backend) {
         (subjects(&feed).await == ["order/2", "order/1"]).then_some(())
     })
     .await;
+}
+
+/// Otherwise new events would be at addresses that had others.
+async fn a_restored_feed_has_another_epoch(backend: Backend) {
+    let database = database(backend).await;
+    let mut feed = serve(&database).await;
+    for order in 1..=25 {
+        publish(&database, &format!("order/{order}"), "{}").await;
+    }
+    shows(&feed, 25).await;
+    let before = feed.client.get("feed", &[]).await;
+    let after = format!("feed?after={}", before.elements("event:cursor")[0]);
+    assert_eq!(feed.client.get(&after, &[]).await.status, 200);
+    feed.process.kill();
+    let (code, out, err) = run(&["serve", "--database-url", database.url(), "restored"]).await;
+    assert_eq!(code, 0, "{err}");
+    feed.restart().await;
+    let head = feed.client.get("feed", &[]).await;
+    let epoch = head.elements("event:epoch");
+    assert_ne!(epoch, before.elements("event:epoch"));
+    assert!(
+        out.starts_with(&format!("The feed now has the epoch {}. ", epoch[0])),
+        "{out}"
+    );
+    assert_eq!(head.elements("id")[1..], before.elements("id")[1..]);
+    // Each cursor of a consumer halts it.
+    feed.client.get(&after, &[]).await.assert_problem(410);
+}
+
+/// Also while it is served, and an archived page keeps its bytes.
+async fn a_subject_is_erased(backend: Backend) {
+    let database = database(backend).await;
+    let feed = serve(&database).await;
+    for order in 1..=2 {
+        let subject = format!("order/{order}");
+        for _ in 0..2 {
+            publish(&database, &subject, r#"{"name": "Ada"}"#).await;
+        }
+    }
+    shows(&feed, 4).await;
+    let serving = ["serve", "--database-url", database.url(), "erase"];
+    let erase = async |arguments: &[&str]| run(&[&serving[..], arguments].concat()).await;
+    let batch = async || {
+        let accept = [("accept", "application/cloudevents-batch+json")];
+        feed.client.get("feed?after=start", &accept).await.json()
+    };
+    for (subject, data, expected, said) in [
+        ("order/1", "{", 2, "JSON"),
+        (
+            "order/3",
+            "{}",
+            1,
+            "no event about order/3 has data to erase",
+        ),
+    ] {
+        let refused = erase(&[subject, "--type", "order.erased", "--data", data]).await;
+        assert!(
+            refused.0 == expected && refused.2.contains(said),
+            "{refused:?}"
+        );
+    }
+    let (code, out, err) = erase(&[
+        "order/1",
+        "--type",
+        "order.erased",
+        "--data",
+        r#"{"id": 1}"#,
+    ])
+    .await;
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(
+        out,
+        "Erased the data of 2 events about order/1, and published order.erased.\n"
+    );
+    shows(&feed, 5).await;
+    let events = batch().await;
+    let data = |n: usize| &events[n]["data"];
+    assert!(data(0).is_null() && data(1).is_null(), "{events}");
+    assert_eq!(
+        (&data(2)["name"], &data(3)["name"]),
+        (&json!("Ada"), &json!("Ada"))
+    );
+    assert_eq!(
+        (&events[4]["type"], &data(4)["id"]),
+        (&json!("order.erased"), &json!(1))
+    );
+    assert_eq!(events.as_array().unwrap().len(), 5);
 }
 
 /// From a schema that is not in the `search_path` of the application, whose role may insert and nothing else.

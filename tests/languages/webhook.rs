@@ -158,6 +158,24 @@ impl Shop {
     }
 }
 
+/// It could not tell who sends an event.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_without_a_secret_is_warned_of() {
+    let said = "requests to the webhook are not signed";
+    let shop = Shop::open(Backend::Sqlite).await;
+    assert!(!shop.deliver.process.log().contains(said));
+    let own = database(Backend::Sqlite).await;
+    let hook = [
+        "deliver",
+        "--to",
+        "http://127.0.0.1:9/hook",
+        "--database-url",
+    ];
+    let deliver = Running::start(&[&hook[..], &[own.url()]].concat()).await;
+    let log = deliver.process.log();
+    assert_eq!(log.matches(said).count(), 1, "{log}");
+}
+
 async fn each_event_is_sent_signed_and_in_sequence(backend: Backend) {
     let mut shop = Shop::open(backend).await;
     for order in 1..=3 {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use harness::programs::available;
+use harness::{Backend, Client, FreshDatabase, Process, free_address, until};
 
 use crate::program::{Finished, program};
 
@@ -102,6 +103,8 @@ fn the_help_of_each_program_names_its_settings_and_examples() {
         ] {
             assert!(help.contains(said), "{said}: {help}");
         }
+        let has_comparison = help.contains("\n  reconcile ");
+        assert_eq!(has_comparison, *name != "shop", "{name}: {help}");
         let short = Finished::by(program(name).arg("-h")).with(0);
         assert!(short.lines().count() < help.lines().count(), "{short}");
     }
@@ -171,6 +174,152 @@ fn completions_are_scripts_in_any_environment() {
     }
 }
 
+#[test]
+fn an_error_shows_ways_to_select_events() {
+    for (command, ways) in [
+        (
+            "retry",
+            &["retry order/17`", "--cause", "--type", "--all`"][..],
+        ),
+        ("skip", &["--reason", "--type"]),
+    ] {
+        let refused = Finished::by(program("invoice").args([command, "--by=eve"]));
+        assert_eq!(refused.code, 2, "{refused:?}");
+        for way in ways {
+            assert!(refused.err.contains(way), "{way}: {}", refused.err);
+        }
+    }
+}
+
+crate::on_both! {
+    the_url_of_the_database_may_come_from_a_pipe
+}
+
+/// As docs/backup.md executes a command in a pod that has no such file.
+async fn the_url_of_the_database_may_come_from_a_pipe(backend: Backend) {
+    let database = match backend {
+        Backend::Sqlite => FreshDatabase::sqlite(),
+        Backend::Postgres => FreshDatabase::postgres().await,
+    };
+    if let Some(file) = database.url().strip_prefix("sqlite:") {
+        std::fs::File::create(file).unwrap();
+    }
+    let restored = [
+        "restored",
+        "--last-order=7",
+        "--last-customer=7",
+        "--last-item=7",
+    ];
+    let mut option = program("order");
+    // As in the pod of another service.
+    let other = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&other, "sqlite:/missing/invoice.db").unwrap();
+    option
+        .env("DATABASE_URL_FILE", other.path())
+        .args(["--database-url-file", "/dev/stdin"])
+        .args(restored);
+    let said = with_input(&mut option, database.url()).with(0);
+    assert!(said.contains("The next order is 8"), "{said}");
+    let mut variable = program("order");
+    variable
+        .env("DATABASE_URL_FILE", "/dev/stdin")
+        .args(restored);
+    let said = with_input(&mut variable, database.url()).with(0);
+    assert!(said.contains("The next order is 8"), "{said}");
+}
+
+/// Each program reads it once. What it does then needs a service that is not there.
+#[test]
+fn each_file_of_a_setting_may_be_a_pipe() {
+    let feed = "http://127.0.0.1:9/feed";
+    let credentials = "operate eve:secret";
+    for (name, arguments, input) in [
+        ("order", &["--probe", "--credentials-file"][..], credentials),
+        (
+            "invoice",
+            &["--probe", "--feed-credentials-file"],
+            credentials,
+        ),
+        (
+            "feed",
+            &["tail", "--until-now", feed, "--feed-credentials-file"],
+            credentials,
+        ),
+        (
+            "feed",
+            &["check", feed, "--feed-credentials-file"],
+            credentials,
+        ),
+        (
+            "feed",
+            &["status", feed, "--status-credentials-file"],
+            credentials,
+        ),
+        (
+            "feed",
+            &["serve", "--probe", "--database-url-file"],
+            "sqlite:none.db",
+        ),
+        (
+            "feed",
+            &["serve", "--probe", "--database-direct-url-file"],
+            "sqlite:none.db",
+        ),
+        ("feed", &["deliver", "--probe", "--sql"], "SELECT 1"),
+        (
+            "feed",
+            &["deliver", "--probe", "--to", feed, "--secret-file"],
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        ),
+    ] {
+        let mut command = program(name);
+        let said = with_input(command.args(arguments).arg("/dev/stdin"), input);
+        assert!(
+            !said.err.contains("/dev/stdin") && !said.err.contains("Usage"),
+            "{name} {arguments:?}: {said:?}"
+        );
+    }
+}
+
+/// Its consumers send them as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_credentials_of_the_shop_may_come_from_a_pipe() {
+    let (directory, address) = (tempfile::tempdir().unwrap(), free_address());
+    let shop = program("shop");
+    let mut bash = Command::new("bash");
+    bash.args(["-c", "exec \"$0\" --credentials-file <(echo operate t0ken)"])
+        .arg(shop.get_program())
+        .env("DATA_DIR", directory.path())
+        .env("LISTEN", &address);
+    let shop = Process::start_command("shop", &mut bash, &[], directory.path());
+    let client = Client::new(&format!("http://{address}/"));
+    let status =
+        |headers: &'static [(&str, &str)]| client.try_send("GET", "invoice/status", headers, "");
+    until("its consumer reads the feed", async || {
+        let shown = status(&[
+            ("authorization", "Bearer t0ken"),
+            ("accept", "application/json"),
+        ])
+        .await?;
+        (shown.status == 200 && !shown.json()["last_contact"].is_null()).then_some(())
+    })
+    .await;
+    assert_eq!(status(&[]).await.unwrap().status, 401, "{}", shop.log());
+}
+
+/// Runs a command with a pipe as its standard input.
+fn with_input(command: &mut Command, input: &str) -> Finished {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(input.as_bytes()).unwrap();
+    drop(pipe);
+    Finished::of(child.wait_with_output().unwrap())
+}
+
 /// In any environment, whose values are not on the page.
 #[test]
 fn each_program_and_command_has_a_man_page() {
@@ -222,15 +371,7 @@ fn shown(page: &str) -> String {
 fn is_bash(script: &str) {
     for arguments in [&["-n"][..], &["-c", "eval \"$(cat)\" && complete -p"]] {
         let mut bash = Command::new("bash");
-        bash.args(arguments);
-        bash.stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut bash = bash.spawn().unwrap();
-        let mut input = bash.stdin.take().unwrap();
-        input.write_all(script.as_bytes()).unwrap();
-        drop(input);
-        let said = Finished::of(bash.wait_with_output().unwrap());
+        let said = with_input(bash.args(arguments), script);
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{script}");
     }
 }

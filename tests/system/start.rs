@@ -140,12 +140,11 @@ async fn the_error_that_ends_a_program_is_printed_whatever_is_logged() {
         );
         assert_eq!(said.lines().count(), 1, "{said}");
         for log in ["off", "wrong", ""] {
-            let settings = [
-                ("RUST_LOG", log),
-                ("DATABASE_URL", "sqlite:file"),
-                ("DATA_DIR", "file"),
-            ];
-            let said = refused(name, &settings, 1).await;
+            let database = match name {
+                "order" => ("DATABASE_URL", "sqlite:file"),
+                _ => ("DATA_DIR", "file"),
+            };
+            let said = refused(name, &[("RUST_LOG", log), database], 1).await;
             assert!(
                 said.contains("cannot be used (DATA"),
                 "{name} {log}: {said}"
@@ -182,6 +181,34 @@ async fn a_misspelt_variable_is_named() {
             assert!(said.contains(expected), "{name}: {said}");
         }
     }
+}
+
+/// It would seem to run on another database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_the_shop_does_not_use_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = [
+        ("DATABASE_URL", "postgres://eve:s3cret@localhost/shop"),
+        (
+            "ORDER_DATABASE_URL",
+            "postgres://eve:s3cret@localhost/order",
+        ),
+        ("INVOICE_DATABASE_URL", ""),
+    ];
+    let shop = start("shop", &settings, directory.path());
+    until("it has started", async || {
+        shop.log().contains("stop with Ctrl-C").then_some(())
+    })
+    .await;
+    let log = shop.log();
+    let warned: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warned.len(), 1, "{log}");
+    let said = "DATABASE_URL, ORDER_DATABASE_URL in the environment without effect";
+    assert!(warned[0].contains(said), "{log}");
+    assert!(
+        warned[0].contains("(DATA_DIR)") && !log.contains("s3cret"),
+        "{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

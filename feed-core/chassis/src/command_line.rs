@@ -23,6 +23,9 @@ const WIDTH: usize = 100;
 /// The name of the option for a completion script, also among the matches.
 const COMPLETIONS: &str = "completions";
 
+/// The beginning of a line of examples in a command's help.
+const EXAMPLE: &str = "Example: ";
+
 /// The name of the option for a man page, also among the matches.
 const MAN: &str = "man";
 
@@ -116,8 +119,8 @@ fn with_examples(command: Command, before: &str) -> Command {
     let Some(examples) = command.get_after_help() else {
         return command;
     };
-    let example = format!("Example: {before} ");
-    let examples = examples.to_string().replace("Example: ", &example);
+    let example = format!("{EXAMPLE}{before} ");
+    let examples = examples.to_string().replace(EXAMPLE, &example);
     command.after_help(examples)
 }
 
@@ -213,6 +216,20 @@ fn explained(mut error: clap::Error, command: &Command, arguments: &[OsString]) 
             error.insert(kind, ContextValue::String(text));
         }
     }
+    // One of several arguments may be enough, and clap names the first of them.
+    if error.kind() == ErrorKind::MissingRequiredArgument
+        && let Some(examples) = given_commands(command, arguments)
+            .last()
+            .and_then(|innermost| innermost.get_after_help())
+    {
+        let examples = examples.to_string();
+        let examples = examples
+            .lines()
+            .filter_map(|line| line.strip_prefix(EXAMPLE));
+        let tips = examples.map(|example| StyledStr::from(format!("for example `{example}`")));
+        let tips = ContextValue::StyledStrs(tips.collect());
+        error.insert(ContextKind::Suggested, tips);
+    }
     let argument = error.get(ContextKind::InvalidArg);
     let argument =
         argument.and_then(|argument| argument_named(command, arguments, &argument.to_string()));
@@ -236,11 +253,7 @@ fn explained(mut error: clap::Error, command: &Command, arguments: &[OsString]) 
 /// Returns the argument that errors call `name`: of the innermost command that the command line names, since other commands
 /// may have one of the same name; else of the commands around it, or of any.
 fn argument_named(command: &Command, arguments: &[OsString], name: &str) -> Option<Arg> {
-    let mut given = vec![command];
-    for argument in arguments.iter().skip(1) {
-        let innermost = given.last().and_then(|last| last.find_subcommand(argument));
-        given.extend(innermost);
-    }
+    let given = given_commands(command, arguments);
     let own = |command: &Command| {
         let mut known = command.get_arguments();
         known.find(|known| known.to_string() == name).cloned()
@@ -250,6 +263,16 @@ fn argument_named(command: &Command, arguments: &[OsString], name: &str) -> Opti
         let mut below = command.get_subcommands();
         below.find_map(|command| argument_named(command, &[], name))
     })
+}
+
+/// Returns the commands that the command line names, each inside the one before it, from the program on.
+fn given_commands<'a>(command: &'a Command, arguments: &[OsString]) -> Vec<&'a Command> {
+    let mut given = vec![command];
+    for argument in arguments.iter().skip(1) {
+        let innermost = given.last().and_then(|last| last.find_subcommand(argument));
+        given.extend(innermost);
+    }
+    given
 }
 
 /// Returns the variable that gave `argument` its value: it is set, and the command line has no
@@ -293,7 +316,7 @@ mod tests {
         feed: Option<feed_http::BaseUrl>,
         #[arg(long)]
         required: String,
-        #[arg(long, value_name = "FILE", value_parser = crate::Credentials::from_setting)]
+        #[arg(long, value_name = "FILE", value_parser = crate::read_once(crate::Credentials::from_setting))]
         file: Option<crate::Credentials>,
         #[command(subcommand)]
         command: Option<Sub>,
@@ -362,6 +385,37 @@ mod tests {
             assert_eq!(printed(arguments), None, "{arguments:?}");
         }
         assert!(refused(&["probe", "--completions", "telnet"]).contains("[possible values: bash"));
+    }
+
+    #[test]
+    fn a_file_may_be_a_pipe() {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        writer.write_all(b"read token").expect("it takes that");
+        drop(writer);
+        let file = format!(
+            "--file=/dev/fd/{}",
+            std::os::fd::AsRawFd::as_raw_fd(&reader)
+        );
+        let arguments = ["probe", "--required=x", &file];
+        let command = probe();
+        let given = arguments.map(OsString::from).to_vec();
+        assert_eq!(wanted_text(&command, &given), None);
+        let parsed = parse_from::<Probe>(command, given).expect("it is read once");
+        assert!(parsed.file.is_some());
+        assert!(refused(&arguments).contains("holds no credentials"));
+    }
+
+    #[test]
+    fn an_error_about_a_missing_argument_has_the_examples() {
+        let error = refused(&["probe", "say"]);
+        for said in [
+            "<WHAT>",
+            "for example `probe say hello`",
+            "for example `probe say bye`",
+        ] {
+            assert!(error.contains(said), "{said}: {error}");
+        }
+        assert!(!refused(&["probe"]).contains("for example"));
     }
 
     #[test]

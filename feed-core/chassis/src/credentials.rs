@@ -36,7 +36,18 @@ impl Credentials {
     /// Returns an error if the file cannot be read, is malformed, or contains none.
     pub fn from_file(file: impl Into<PathBuf>) -> Result<Self, CredentialsError> {
         let file = file.into();
-        let valid = RwLock::new(Valid::read(&file)?);
+        let text = credentials::read_text(&file)?;
+        Self::from_text(&text, file)
+    }
+
+    /// Takes the credentials from the text of `file`, which was read already. Only a reload reads the file again.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the text is malformed, or contains none.
+    pub fn from_text(text: &str, file: impl Into<PathBuf>) -> Result<Self, CredentialsError> {
+        let file = file.into();
+        let valid = RwLock::new(Valid::parse(text, &file)?);
         Ok(Self(Arc::new(Shared { file, valid })))
     }
 
@@ -46,6 +57,15 @@ impl Credentials {
     ///
     /// As [`Credentials::from_file`], on one line.
     pub fn from_setting(file: &str) -> Result<Self, String> {
+        Self::from_text(&Self::text_of_setting(file)?, file).map_err(|error| with_causes(&error))
+    }
+
+    /// Reads the text of the file of a command line's setting, for [`Credentials::from_text`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error, on one line, if the file cannot be read.
+    pub fn text_of_setting(file: &str) -> Result<String, String> {
         if file.is_empty() {
             // It may come from a variable that ought to have a value.
             return Err(
@@ -54,7 +74,7 @@ impl Credentials {
                     .to_owned(),
             );
         }
-        Self::from_file(file).map_err(|error| with_causes(&error))
+        credentials::read_text(Path::new(file)).map_err(|error| with_causes(&error))
     }
 
     /// Returns the path of the file.
@@ -69,7 +89,7 @@ impl Credentials {
     ///
     /// Returns an error if the file is invalid; the earlier credentials then stay valid.
     pub fn renew(&self) -> Result<usize, CredentialsError> {
-        let read = Valid::read(&self.0.file)?;
+        let read = Valid::parse(&credentials::read_text(&self.0.file)?, &self.0.file)?;
         let count = read.known.len();
         *self.0.valid.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(count)
@@ -111,8 +131,8 @@ impl fmt::Debug for Credentials {
 }
 
 impl Valid {
-    fn read(file: &Path) -> Result<Self, CredentialsError> {
-        let lines = credentials::read(file, false)?;
+    fn parse(text: &str, file: &Path) -> Result<Self, CredentialsError> {
+        let lines = credentials::parse(text, file, false)?;
         let has = |scheme| lines.iter().any(|line| line.scheme == scheme);
         // A browser asks for a name and a password only if the file has some.
         let challenges = [

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::command_line::{parse_command_line, try_parse};
 use super::html::Frame;
+use super::read_once::read_once;
 use super::{Credentials, LogFormat};
 use feed_http::BaseUrl;
 
@@ -25,7 +26,7 @@ pub struct ServerSettings {
 
     /// Require credentials: a file with one a line, `read NAME:PASSWORD` (the feed alone) or
     /// `operate NAME:PASSWORD` (everything), or a token in place of both; SIGHUP reloads it
-    #[arg(long, env, help_heading = "Network", value_name = "FILE", value_parser = Credentials::from_setting)]
+    #[arg(long, env, help_heading = "Network", value_name = "FILE", value_parser = read_once(Credentials::from_setting))]
     pub credentials_file: Option<Credentials>,
 
     /// Listen on an address that other machines reach without requiring credentials: anyone there

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use feed_chassis::{ServeError, parse_duration, parse_url};
+use feed_chassis::{ServeError, parse_duration, parse_url, read_once};
 use feed_core::consumer::{
     FeedCredentials, FeedOptionNames, FeedProxy, Subscription, proxies_in_environment, redact_url,
 };
@@ -82,7 +82,7 @@ pub struct DatabaseSettings {
     pub database_url: String,
 
     /// A file with that URL, for services that keep secrets in files
-    #[arg(long, env, value_name = "FILE", conflicts_with = "database_url", value_parser = read_secret)]
+    #[arg(long, env, value_name = "FILE", conflicts_with = "database_url", value_parser = read_once(read_secret))]
     pub database_url_file: Option<String>,
 
     /// PostgreSQL's own address, if `DATABASE_URL` is that of a pooler in transaction mode: for
@@ -91,7 +91,7 @@ pub struct DatabaseSettings {
     pub database_direct_url: Option<String>,
 
     /// A file with that URL
-    #[arg(long, env, value_name = "FILE", conflicts_with = "database_direct_url", value_parser = read_secret)]
+    #[arg(long, env, value_name = "FILE", conflicts_with = "database_direct_url", value_parser = read_once(read_secret))]
     pub database_direct_url_file: Option<String>,
 
     /// The most connections to PostgreSQL of this instance: one half for transactions, one for
@@ -99,7 +99,7 @@ pub struct DatabaseSettings {
     #[arg(long, env, value_name = "COUNT", default_value_t = DatabaseOptions::DEFAULT_CONNECTIONS, value_parser = parse_connections)]
     pub database_connections: u32,
 
-    /// The schema of PostgreSQL for the tables of the feed; created if it is missing [default: the first of the
+    /// The schema of PostgreSQL for all tables of this program; created if it is missing [default: the first of the
     /// role's own]
     #[arg(long, env, value_name = "NAME")]
     pub database_schema: Option<String>,
@@ -185,7 +185,7 @@ pub struct Follow {
 
     /// Credentials for the feed: a file with one line, `NAME:PASSWORD` or a token; read again when
     /// the feed rejects them
-    #[arg(long, env, value_name = "FILE", value_parser = FeedCredentials::from_setting)]
+    #[arg(long, env, value_name = "FILE", value_parser = read_once(FeedCredentials::from_setting))]
     pub feed_credentials_file: Option<FeedCredentials>,
 
     /// An HTTP proxy to read the feed through: `http://HOST:PORT` or

@@ -2,6 +2,7 @@
 
 use clap::CommandFactory;
 use feed_chassis::{Settings, parse_command_line};
+use feed_console::service::without_comparison;
 use feed_console::settings::SHARED;
 
 use crate::check::Check;
@@ -58,7 +59,9 @@ impl Program {
     fn prepared() -> clap::Command {
         let serve = |command| Settings::prepare(command, serve::DEFAULTS, SHARED);
         let shared = [SHARED, deliver::SHARED].concat();
-        let deliver = |command| Settings::prepare(command, deliver::DEFAULTS, &shared);
+        // The effects are SQL of a team, or a webhook: there is nothing to compare with.
+        let deliver =
+            |command| without_comparison(Settings::prepare(command, deliver::DEFAULTS, &shared));
         Self::command()
             .mut_subcommand("serve", serve)
             .mut_subcommand("deliver", deliver)

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::builder::ValueParser;
-use feed_chassis::{grouped, moment, parse_duration, parse_url};
+use feed_chassis::{grouped, moment, parse_duration, parse_url, read_once};
 use feed_console::command::table as aligned;
 use feed_console::subscription::concern::{Behind, Concern, Kind, ReportedStatus};
 use feed_console::subscription::status_of;
@@ -47,7 +47,8 @@ Example: status https://shop.example/invoice https://shop.example/shipping --sta
 Example: status http://127.0.0.1:8082 --json | jq -r '.[] | select(.state != \"well\") | .consumer'
 
 A consumer is `well` if nothing keeps it from following its feed: no halt, no pause, no parked event, no failed poll, at \
-least one instance, and a feed that has answered, and does. Exit codes: 0 if all are well; 1 if one is not, does not answer, or answers \
+least one instance, a feed that has answered, and does, no lag that it does not catch up with, and no record that a \
+comparison (`reconcile`) has found to differ. Exit codes: 0 if all are well; 1 if one is not, does not answer, or answers \
 with something else; 2 if the command line is wrong.";
 
 /// Show how several consumers are, in a table
@@ -67,7 +68,7 @@ pub(crate) struct Status {
 
     /// Credentials to show to each of the consumers: a file with a line `NAME:PASSWORD` or a token; one that may
     /// operate. A URL with a name and a password has its own
-    #[arg(long, env, value_name = "FILE", value_parser = ValueParser::new(operator_authorization))]
+    #[arg(long, env, value_name = "FILE", value_parser = ValueParser::new(read_once(operator_authorization)))]
     status_credentials_file: Option<HeaderValue>,
 
     /// How long a consumer may take to answer

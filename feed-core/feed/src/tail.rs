@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
-use feed_chassis::{LogFormat, parse_duration, start_logging_from};
+use feed_chassis::{LogFormat, parse_duration, read_once, start_logging_from};
 use feed_console::parse_feed_url;
 use feed_core::consumer::{
     FeedCredentials, FeedOptionNames, FetchError, PollError, Subscription, Tail as Follow,
@@ -71,7 +71,7 @@ pub(crate) struct Tail {
     until_now: bool,
 
     /// Credentials for the feed: a file with one line, `NAME:PASSWORD` or a token
-    #[arg(long, env, value_name = "FILE", value_parser = FeedCredentials::from_setting)]
+    #[arg(long, env, value_name = "FILE", value_parser = read_once(FeedCredentials::from_setting))]
     feed_credentials_file: Option<FeedCredentials>,
 
     /// The pause between two requests where the server does not hold them back

@@ -89,9 +89,13 @@ pub fn redact_file(name: &str) -> &str {
 /// Reads the credentials in `file`: at least one. Each must say what it allows, unless the file is
 /// the client's `own`.
 pub fn read(file: &Path, own: bool) -> Result<Vec<Line>, CredentialsError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| CredentialsError::Read(file.to_owned(), error))?;
-    parse(&text, file, own)
+    parse(&read_text(file)?, file, own)
+}
+
+/// Reads the text of such a file, for [`parse`].
+pub fn read_text(file: &Path) -> Result<String, CredentialsError> {
+    let text = std::fs::read_to_string(file);
+    text.map_err(|error| CredentialsError::Read(file.to_owned(), error))
 }
 
 /// Parses the text of such a file.

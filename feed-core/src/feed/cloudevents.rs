@@ -128,7 +128,7 @@ pub(super) fn data(event: &Event) -> Option<&RawValue> {
                 sequence,
                 error = with_causes(error),
                 "the data of event {sequence} cannot be read, so that it is served without: correct `data` in \
-                 feed_event"
+                 feed_event, or in feed_archive if the event is there"
             );
         })
         .ok()
@@ -156,7 +156,7 @@ pub(super) fn batch_document(events: &[Event], origin: &Origin) -> BatchDocument
                 event.sequence,
                 error = with_causes(&error),
                 "not every reader of JSON can take the data of event {}, so that documents of JSON leave it out: correct \
-                 `data` in feed_event",
+                 `data` in feed_event, or in feed_archive if the event is there",
                 event.sequence
             );
             false

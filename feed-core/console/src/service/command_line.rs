@@ -1,7 +1,7 @@
 //! The command line of a service that follows a feed: its settings, and the commands beside it.
 
-use clap::Args;
-use feed_chassis::Settings;
+use clap::{Args, CommandFactory};
+use feed_chassis::{Settings, parse_command_line};
 
 use super::Service;
 use crate::settings::{SHARED, StatusSettings};
@@ -56,10 +56,14 @@ fn examples<T: Service>() -> Option<&'static str> {
 }
 
 impl<T: Service> CommandLine<T> {
-    /// Parses the command line and the environment. On an error it ends the process with a message.
-    #[must_use]
-    pub fn parse() -> Self {
-        Settings::parse(T::DEFAULTS, SHARED)
+    /// Parses the command line and the environment. On an error it ends the process with a message. The help lists the
+    /// comparison only for a service that `compares`.
+    pub(super) fn parse(compares: bool) -> Self {
+        let command = Settings::prepare(Self::command(), T::DEFAULTS, SHARED);
+        parse_command_line(match compares {
+            true => command,
+            false => without_comparison(command),
+        })
     }
 
     /// Parses these arguments, of which the first is the program.
@@ -72,6 +76,12 @@ impl<T: Service> CommandLine<T> {
     ) -> Result<Self, clap::Error> {
         Settings::try_parse_from(T::DEFAULTS, SHARED, arguments)
     }
+}
+
+/// Hides the command that compares: for a service that compares nothing.
+#[must_use]
+pub fn without_comparison(command: clap::Command) -> clap::Command {
+    command.mut_subcommand("reconcile", |reconcile| reconcile.hide(true))
 }
 
 /// Commands for the subscription and the data. Without a command, the service runs.

@@ -30,7 +30,7 @@ use sqlx::{Postgres, Sqlite};
 use crate::StartError;
 use crate::subscription::Again;
 
-pub use command_line::{Command, CommandLine, Config};
+pub use command_line::{Command, CommandLine, Config, without_comparison};
 pub use start::{Opened, execute, main, main_on, open, run, start, start_on};
 
 /// A service that follows a feed: the parts that are the same on each database.

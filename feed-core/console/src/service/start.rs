@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use axum::Router;
 use feed_chassis::Mounted;
 use feed_chassis::html::Frame;
+use feed_core::consumer::Reconcile;
 use feed_core::{
     Backend, CancellationToken, Consumer, Database, DatabaseError, DatabaseOptions, Kind,
     Subscription,
@@ -23,7 +24,8 @@ const MENU: &[(&str, &str)] = &[("status", "Status")];
 /// Implements `main` of the service `T` on the database that its settings name: runs it, or executes the command
 /// in its command line.
 pub async fn main<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>() -> ExitCode {
-    let CommandLine { config, command } = CommandLine::<T>::parse();
+    let compares = compares::<T, Sqlite>() || compares::<T, Postgres>();
+    let CommandLine { config, command } = CommandLine::<T>::parse(compares);
     let log = config.settings.server.log_format;
     match command {
         None => run::<T>(config).await,
@@ -54,7 +56,7 @@ pub async fn execute<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>(
 
 /// As [`main`], for a service that supports one database.
 pub async fn main_on<T: ServiceOn<B>, B: Backend>() -> ExitCode {
-    let CommandLine { config, command } = CommandLine::<T>::parse();
+    let CommandLine { config, command } = CommandLine::<T>::parse(compares::<T, B>());
     let log = config.settings.server.log_format;
     match command {
         None => run_service::<T>(config, start_on::<T, B>).await,
@@ -77,6 +79,10 @@ pub async fn main_on<T: ServiceOn<B>, B: Backend>() -> ExitCode {
             command::run_anywhere(log, act).await
         }
     }
+}
+
+fn compares<T: ServiceOn<B>, B: Backend>() -> bool {
+    <T::Expected as Reconcile<B>>::COMPARES
 }
 
 /// Checks that `B` is for databases of that kind: for the URL of another one, SQLite would create a file.

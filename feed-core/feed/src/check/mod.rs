@@ -11,7 +11,7 @@ mod rules;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use feed_chassis::stop_signal;
+use feed_chassis::{read_once, stop_signal};
 use feed_console::parse_feed_url;
 use feed_core::consumer::FeedCredentials;
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub(crate) struct Check {
     url: Option<Url>,
 
     /// Credentials for the feed: a file with one line, `NAME:PASSWORD` or a token
-    #[arg(long, env, value_name = "FILE", value_parser = FeedCredentials::from_setting)]
+    #[arg(long, env, value_name = "FILE", value_parser = read_once(FeedCredentials::from_setting))]
     feed_credentials_file: Option<FeedCredentials>,
 
     /// Documents to read of an archive, at most

@@ -18,12 +18,12 @@ use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
 use clap::builder::BoolishValueParser;
-use feed_chassis::{parse_duration, parse_url};
+use feed_chassis::{parse_duration, parse_url, read_once};
 use feed_console::StartError;
 use feed_console::service::{self, Config, Service, ServiceOn, Site};
 use feed_console::subscription::Again;
 use feed_console::subscription::command::Command;
-use feed_core::consumer::Handle;
+use feed_core::consumer::{Handle, redact_url};
 use feed_core::transfer::{Migrations, Table};
 use feed_core::{Backend, Database};
 use sha2::{Digest, Sha256};
@@ -74,7 +74,7 @@ error of the database itself, such as a deadlock, is retried at once; one of the
 the later events of its subject wait for it. A function that returns a text had nothing to do, for that reason.
 
 `--to` sends each event as a CloudEvent, at least once, in sequence within a subject. The header `webhook-id` is the \
-event's id, and `webhook-signature` is that of Standard Webhooks. An answer 2xx counts as delivered. 408, 421, 425, 429, \
+event's id, and `webhook-signature` is that of Standard Webhooks; without `--secret-file` there is none. An answer 2xx counts as delivered. 408, 421, 425, 429, \
 502, 503, 504 and no answer stop the delivery for a while, as long as `Retry-After` says (five minutes at most); so do \
 401, 403, 407, 1xx, and 3xx, since a redirect is not followed. After a dozen attempts the event is parked, and the next \
 ones are tried. Other 5xx are retried, and other 4xx park the event.";
@@ -112,8 +112,8 @@ pub(crate) struct Delivery {
     target: Targets,
 
     /// The secret that signs requests to a webhook: a file with `whsec_` and the Base64 of 24 to 64 bytes in
-    /// one line
-    #[arg(long, env, value_name = "FILE", value_parser = Secret::of_file, requires = "to", conflicts_with_all = SQL)]
+    /// one line; without it they are not signed
+    #[arg(long, env, value_name = "FILE", value_parser = read_once(Secret::of_file), requires = "to", conflicts_with_all = SQL)]
     secret_file: Option<Secret>,
 
     /// The `source` of the CloudEvents that a webhook gets, such as that in the feed's own CloudEvents [default: the
@@ -172,7 +172,7 @@ struct Targets {
     call: Option<Script>,
 
     /// A file with SQL
-    #[arg(long, env = "DELIVER_SQL", value_name = "FILE", value_parser = Script::of_file)]
+    #[arg(long, env = "DELIVER_SQL", value_name = "FILE", value_parser = read_once(Script::of_file))]
     sql: Option<Script>,
 
     /// The address of a webhook
@@ -272,6 +272,40 @@ async fn compare_instances<B: Backend>(
                  events, so that each event reaches only one of these. For two targets, or other types, use two \
                  subscriptions (--subscription). If you have changed what is delivered, restart the others as well",
                 other.instance
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Warns where nothing signs the requests to a webhook.
+fn check_secret(delivery: &Delivery) {
+    if delivery.target.to.is_some() && delivery.secret_file.is_none() {
+        warn!(
+            "requests to the webhook are not signed, so it cannot tell who sends them: --secret-file (SECRET_FILE) names a \
+             file with a secret that signs them"
+        );
+    }
+}
+
+/// Warns before the first start of a subscription beside others of the same feed: a name that was changed, or misspelt,
+/// looks like a new subscription.
+async fn compare_subscriptions<B: Backend>(
+    database: &Database<B>,
+    config: &Config<Delivery>,
+) -> sqlx::Result<()> {
+    let own = &config.own.subscription;
+    let known = Handle::subscriptions(database).await?;
+    if known.contains(own) {
+        return Ok(());
+    }
+    for other in known {
+        let handle = Handle::to_read(database.clone(), config.follow.subscription(&other));
+        if handle.status().await?.feed == redact_url(&config.follow.feed_url) {
+            warn!(
+                "the subscription {own} is new and begins at the first event of the feed, which the subscription {other} \
+                 in this database follows too: each event is delivered by both. If {own} was meant to continue {other}, \
+                 stop it, and start it with --subscription {other}"
             );
         }
     }
@@ -400,7 +434,12 @@ impl<B: Execute> ServiceOn<B> for Deliver {
         <Self as ServiceOn<B>>::effect(config)
             .check(database)
             .await?;
-        let compared = compare_instances(database, config).await;
+        check_secret(&config.own);
+        let compared = async {
+            compare_subscriptions(database, config).await?;
+            compare_instances(database, config).await
+        };
+        let compared = compared.await;
         compared.map_err(|error| StartError::Database(error.into()))
     }
 

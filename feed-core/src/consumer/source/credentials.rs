@@ -88,7 +88,18 @@ impl FeedCredentials {
     /// The file cannot be read, is malformed, or holds none.
     pub fn from_file(file: impl Into<PathBuf>) -> Result<Self, CredentialsError> {
         let file = file.into();
-        let shown = Mutex::new(read(&file)?);
+        let text = credentials::read_text(&file)?;
+        Self::from_text(&text, file)
+    }
+
+    /// The same from the text of `file`, which was read already. It is read again when the feed refuses the credential.
+    ///
+    /// # Errors
+    ///
+    /// The text is malformed, or holds none.
+    pub fn from_text(text: &str, file: impl Into<PathBuf>) -> Result<Self, CredentialsError> {
+        let file = file.into();
+        let shown = Mutex::new(parse(text, &file)?);
         Ok(Self(Arc::new(Shared {
             file: Some(file),
             shown,
@@ -116,7 +127,8 @@ impl FeedCredentials {
 
     /// Another one than `refused`, if there is one by now.
     pub(crate) fn instead_of(&self, refused: &HeaderValue) -> Option<HeaderValue> {
-        match read(self.0.file.as_deref()?) {
+        let file = self.0.file.as_deref()?;
+        match credentials::read_text(file).and_then(|text| parse(&text, file)) {
             Ok(read) => {
                 let mut shown = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
                 shown.clone_from(&read);
@@ -143,8 +155,8 @@ impl fmt::Debug for FeedCredentials {
     }
 }
 
-fn read(file: &Path) -> Result<HeaderValue, CredentialsError> {
-    let lines = credentials::read(file, true)?;
+fn parse(text: &str, file: &Path) -> Result<HeaderValue, CredentialsError> {
+    let lines = credentials::parse(text, file, true)?;
     let for_reading = lines
         .iter()
         .find(|line| line.access != Some(Access::Operate));

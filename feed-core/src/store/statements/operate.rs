@@ -487,16 +487,23 @@ impl Operate for Db {
         .await
     }
 
-    async fn set_reconciled(pool: &Pool, s: &str, result: &str) -> sqlx::Result<()> {
-        sqlx::query(
+    async fn set_reconciled(
+        pool: &Pool,
+        s: &str,
+        result: &str,
+        before: Option<&str>,
+    ) -> sqlx::Result<bool> {
+        let updated = sqlx::query(
             "UPDATE -- subscription::set_reconciled
-             feed_subscription SET reconciled = $2 WHERE name = $1",
+             feed_subscription SET reconciled = $2
+             WHERE name = $1 AND reconciled IS NOT DISTINCT FROM $3",
         )
         .bind(s)
         .bind(result)
+        .bind(before)
         .execute(pool)
         .await?;
-        Ok(())
+        Ok(updated.rows_affected() > 0)
     }
 
     async fn reconciled(pool: &Pool, s: &str) -> sqlx::Result<Option<String>> {

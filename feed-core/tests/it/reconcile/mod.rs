@@ -21,6 +21,7 @@ use crate::support::{
 
 harness::on_both_databases! {
     differences_are_found_and_kept
+    a_part_without_differences_clears_none_elsewhere
     after_normal_traffic_there_are_none
     what_has_no_effect_is_left_out
     it_begins_at_the_given_sequence
@@ -182,6 +183,44 @@ where
     assert_eq!(result.found, 25);
     let kept = shop.consumer.handle().reconciliation().await.unwrap();
     assert_eq!(kept, Some(result));
+}
+
+async fn a_part_without_differences_clears_none_elsewhere<B: Testable>(url: &str)
+where
+    Ledger: Reconcile<B>,
+{
+    let mut shop = Shop::<B>::open(url).await;
+    let ids = shop.take(25).await;
+    let part = |from, until| Period {
+        from: Some(Bound::Sequence(from)),
+        until: Some(Bound::Sequence(until)),
+    };
+    let delete = |n: usize| format!("DELETE FROM effect WHERE event_id = '{}'", ids[n]);
+    shop.run(&delete(6)).await;
+    let whole = shop.reconcile().await;
+    assert_eq!(whole.found, 1);
+    let handle = shop.consumer.handle();
+    let kept = async || handle.reconciliation().await.unwrap();
+    // The publisher has ten subjects in turn: events 9 and 10 have others than event 7.
+    assert_eq!(shop.of(part(9, 10)).await.unwrap().found, 0);
+    assert_eq!(kept().await, Some(whole));
+    // Of differences in two parts, neither clears the other.
+    shop.run(&delete(8)).await;
+    let other = shop.of(part(9, 10)).await.unwrap();
+    assert_eq!(other.found, 1);
+    assert_eq!(kept().await, Some(other.clone()));
+    for (n, subject) in [(8, "order/8"), (6, "order/6")] {
+        let id = &ids[n];
+        shop.run(&format!(
+            "INSERT INTO effect (event_id, subject) VALUES ('{id}', '{subject}')"
+        ))
+        .await;
+        assert_eq!(shop.of(part(9, 10)).await.unwrap().found, 0);
+        assert_eq!(kept().await, Some(other.clone()));
+    }
+    let whole = shop.reconcile().await;
+    assert_eq!(whats(&whole), [""; 0]);
+    assert_eq!(kept().await, Some(whole));
 }
 
 async fn after_normal_traffic_there_are_none<B: Testable>(url: &str)

@@ -17,7 +17,8 @@ pub enum Command {
     /// Begin with it when something seems stuck: it shows what is halted or parked, how far the
     /// service is behind, and when the feed last answered. The exit code is 0 if all is well and 1
     /// if the subscription is halted or paused, events are parked, the last poll failed, the feed does not
-    /// answer, no instance takes events, or they wait and it does not catch up, so that scripts can check it.
+    /// answer, no instance takes events, they wait and it does not catch up, or `reconcile` has found records that
+    /// differ, so that scripts can check it.
     #[command(after_help = "Example: status --json")]
     Status {
         /// Print the JSON that `GET /status` answers
@@ -223,7 +224,7 @@ pub enum Command {
     ///
     /// With dates, the events that happened then are compared, and what later events have made of
     /// their orders. Days are those of UTC. Only a comparison without `--until` also finds what no event
-    /// explains.
+    /// explains. Differences stay in `status` until a comparison covers the period in which they were found.
     #[command(
         after_help = "Example: reconcile\nExample: reconcile --from 12000 --json\n\
                             Example: reconcile --from 2026-11-01 --until 2026-11-30"

@@ -14,6 +14,7 @@
 //! - A replay, or a decision that moves the subscription, makes settled events unsettled: an error.
 
 mod cited;
+mod kept;
 mod period;
 pub(super) mod report;
 
@@ -37,6 +38,8 @@ use crate::consumer::source::walk::{Limits, Walk, WalkError};
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::consume::SubscriptionState;
+
+use kept::Kept;
 
 pub use cited::Cited;
 pub use period::{Bound, Period};
@@ -158,6 +161,8 @@ pub enum ReconcileError {
 /// result. Only a period without an end finds stored data that no event explains. Calls `progress` with the
 /// current and the last sequence.
 ///
+/// A stored result with differences stays until a comparison covers its period.
+///
 /// # Errors
 ///
 /// Returns an error if the feed or the database cannot be read, or if the feed is another one.
@@ -190,9 +195,41 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     if start.was_moved(&Snapshot::of(handle).await?) {
         return Err(ReconcileError::Moved);
     }
-    let text = serde_json::to_string(&result).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    B::set_reconciled(handle.database.writer(), &handle.subscription.name, &text).await?;
+    store(handle, period, &start.state, &result).await?;
     Ok(result)
+}
+
+/// Stores the result, unless an earlier one with differences stays.
+async fn store<B: Backend>(
+    handle: &Handle<B>,
+    period: Period,
+    state: &SubscriptionState,
+    result: &Reconciliation,
+) -> sqlx::Result<()> {
+    let (pool, s) = (handle.database.writer(), &handle.subscription.name);
+    // Another comparison may end at the same time.
+    for _ in 0..ATTEMPTS {
+        let before = B::reconciled(pool, s).await?;
+        // A result that another version has stored in another form is ignored.
+        let earlier = before
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok());
+        let kept = Kept {
+            result: result.clone(),
+            epoch: state.epoch.clone(),
+            taken: state.sequence,
+            others_up_to: None,
+        };
+        let Some(kept) = kept.replacing(earlier, period) else {
+            return Ok(());
+        };
+        let text = serde_json::to_string(&kept);
+        let text = text.map_err(|error| sqlx::Error::Encode(error.into()))?;
+        if B::set_reconciled(pool, s, &text, before.as_deref()).await? {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// Reconciles with a feed that has sequences.

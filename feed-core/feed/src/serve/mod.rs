@@ -1,4 +1,6 @@
-//! `feed serve`: publishes the outbox of an application as a feed.
+//! `feed serve`: publishes the outbox of an application as a feed. [`command`] has the operator's commands for it.
+
+mod command;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -18,6 +20,8 @@ use feed_core::{Backend, Database, Feed, FeedSettings, Kind, feed};
 use serde_json::Value;
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
+
+use command::Command;
 
 /// Defaults, by field name.
 pub(crate) const DEFAULTS: &[(&str, &str)] = &[
@@ -43,7 +47,8 @@ The application publishes in the transaction of its change, on both databases by
   INSERT INTO feed_outbox (event_type, subject, data)
   VALUES ('order.placed', 'order/17', '{\"id\": 17}')
 
-and on PostgreSQL also by SELECT feed_append('order.placed', 'order/17', '{\"id\": 17}')";
+and on PostgreSQL also by SELECT feed_append('order.placed', 'order/17', '{\"id\": 17}'). With --database-schema feed, both \
+have the schema before them, as in feed.feed_outbox and feed.feed_append, unless it is in the search_path of the application.";
 
 /// Publish the outbox of an application as a feed
 ///
@@ -51,7 +56,10 @@ and on PostgreSQL also by SELECT feed_append('order.placed', 'order/17', '{\"id\
 /// feed. The application does not depend on it: events wait in the database while it is down. Run as many instances as
 /// you like.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    subcommand_help_heading = "Commands, whether it runs or not"
+)]
 pub(crate) struct Serve {
     #[command(flatten)]
     database: DatabaseSettings,
@@ -89,6 +97,10 @@ pub(crate) struct Serve {
     /// The author of the feed [default: its title]
     #[arg(long, env = "FEED_AUTHOR", help_heading = "Feed", value_name = "TEXT")]
     author: Option<String>,
+
+    /// The command to execute instead
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 /// The JSON Schema of each event type.
@@ -125,8 +137,11 @@ impl Schemas {
     }
 }
 
-/// Runs the service until `SIGTERM` or Ctrl-C.
-pub(crate) async fn main(serve: Serve) -> ExitCode {
+/// Runs the service until `SIGTERM` or Ctrl-C, or executes the command.
+pub(crate) async fn main(mut serve: Serve) -> ExitCode {
+    if let Some(command) = serve.command.take() {
+        return command::execute(serve, command).await;
+    }
     run(
         serve.settings.clone(),
         async |settings, shutdown| -> Result<_, StartError> {
