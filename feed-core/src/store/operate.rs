@@ -344,13 +344,8 @@ pub(crate) trait Operate: sqlx::Database {
     /// Returns which of these events have no effect, since they are parked or were skipped.
     fn without_effect(pool: &Pool<Self>, s: &str, ids: &[&str]) -> impl Answer<Vec<String>>;
 
-    /// Stores the result of a reconciliation in place of `before`. Returns false if another one is stored by now.
-    fn set_reconciled(
-        pool: &Pool<Self>,
-        s: &str,
-        result: &str,
-        before: Option<&str>,
-    ) -> impl Answer<bool>;
+    /// Stores the result of a reconciliation.
+    fn set_reconciled(pool: &Pool<Self>, s: &str, result: &str) -> impl Answer<()>;
 
     /// Returns the result of a reconciliation that is stored.
     fn reconciled(pool: &Pool<Self>, s: &str) -> impl Answer<Option<String>>;

@@ -283,8 +283,8 @@ impl<B: Backend> Handle<B> {
         B::causes(pool, s, &Selection::default(), limit.into()).await
     }
 
-    /// Returns the result of the last reconciliation, if there was one; of an earlier one with differences until another one
-    /// covers its period.
+    /// Returns the result of the last reconciliation, if there was one; of an earlier one with differences, if those of a
+    /// part since then had none.
     ///
     /// # Errors
     ///

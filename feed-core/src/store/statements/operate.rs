@@ -487,23 +487,16 @@ impl Operate for Db {
         .await
     }
 
-    async fn set_reconciled(
-        pool: &Pool,
-        s: &str,
-        result: &str,
-        before: Option<&str>,
-    ) -> sqlx::Result<bool> {
-        let updated = sqlx::query(
+    async fn set_reconciled(pool: &Pool, s: &str, result: &str) -> sqlx::Result<()> {
+        sqlx::query(
             "UPDATE -- subscription::set_reconciled
-             feed_subscription SET reconciled = $2
-             WHERE name = $1 AND reconciled IS NOT DISTINCT FROM $3",
+             feed_subscription SET reconciled = $2 WHERE name = $1",
         )
         .bind(s)
         .bind(result)
-        .bind(before)
         .execute(pool)
         .await?;
-        Ok(updated.rows_affected() > 0)
+        Ok(())
     }
 
     async fn reconciled(pool: &Pool, s: &str) -> sqlx::Result<Option<String>> {

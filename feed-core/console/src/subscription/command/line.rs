@@ -224,7 +224,7 @@ pub enum Command {
     ///
     /// With dates, the events that happened then are compared, and what later events have made of
     /// their orders. Days are those of UTC. Only a comparison without `--until` also finds what no event
-    /// explains. Differences stay in `status` until a comparison covers the period in which they were found.
+    /// explains. Differences stay in `status` until a comparison of everything has none.
     #[command(
         after_help = "Example: reconcile\nExample: reconcile --from 12000 --json\n\
                             Example: reconcile --from 2026-11-01 --until 2026-11-30"

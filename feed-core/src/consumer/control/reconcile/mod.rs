@@ -14,7 +14,6 @@
 //! - A replay, or a decision that moves the subscription, makes settled events unsettled: an error.
 
 mod cited;
-mod kept;
 mod period;
 pub(super) mod report;
 
@@ -38,8 +37,6 @@ use crate::consumer::source::walk::{Limits, Walk, WalkError};
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::consume::SubscriptionState;
-
-use kept::Kept;
 
 pub use cited::Cited;
 pub use period::{Bound, Period};
@@ -161,7 +158,7 @@ pub enum ReconcileError {
 /// result. Only a period without an end finds stored data that no event explains. Calls `progress` with the
 /// current and the last sequence.
 ///
-/// A stored result with differences stays until a comparison covers its period.
+/// A stored result with differences stays until a comparison of everything, or one that finds others.
 ///
 /// # Errors
 ///
@@ -195,41 +192,23 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     if start.was_moved(&Snapshot::of(handle).await?) {
         return Err(ReconcileError::Moved);
     }
-    store(handle, period, &start.state, &result).await?;
+    store(handle, period, &result).await?;
     Ok(result)
 }
 
-/// Stores the result, unless an earlier one with differences stays.
+/// Stores the result. A part without differences says nothing about those that were found elsewhere.
 async fn store<B: Backend>(
     handle: &Handle<B>,
     period: Period,
-    state: &SubscriptionState,
     result: &Reconciliation,
 ) -> sqlx::Result<()> {
-    let (pool, s) = (handle.database.writer(), &handle.subscription.name);
-    // Another comparison may end at the same time.
-    for _ in 0..ATTEMPTS {
-        let before = B::reconciled(pool, s).await?;
-        // A result that another version has stored in another form is ignored.
-        let earlier = before
-            .as_deref()
-            .and_then(|text| serde_json::from_str(text).ok());
-        let kept = Kept {
-            result: result.clone(),
-            epoch: state.epoch.clone(),
-            taken: state.sequence,
-            others_up_to: None,
-        };
-        let Some(kept) = kept.replacing(earlier, period) else {
-            return Ok(());
-        };
-        let text = serde_json::to_string(&kept);
-        let text = text.map_err(|error| sqlx::Error::Encode(error.into()))?;
-        if B::set_reconciled(pool, s, &text, before.as_deref()).await? {
-            return Ok(());
-        }
+    let differs = |result: &Reconciliation| result.totals.unequal() > 0;
+    let is_part = period != Period::default();
+    if is_part && !differs(result) && handle.reconciliation().await?.as_ref().is_some_and(differs) {
+        return Ok(());
     }
-    Ok(())
+    let text = serde_json::to_string(result).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    B::set_reconciled(handle.database.writer(), &handle.subscription.name, &text).await
 }
 
 /// Reconciles with a feed that has sequences.
