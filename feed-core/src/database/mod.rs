@@ -242,9 +242,13 @@ impl<B: Backend> Database<B> {
         self.shared.health.mark_suspect();
     }
 
-    /// The outcome of `work` on this database, or an error if there is none in time; its connections are then
-    /// suspect, and those of no other database.
-    pub(crate) async fn within<T, E: From<sqlx::Error>>(
+    /// The outcome of `work` on this database, or an error if there is none in time; the connections that are there are
+    /// then not used again. Within it, begin no transaction by a pool: [`begin`](Database::begin) leaves none open.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, or the database is silent.
+    pub async fn within<T, E: From<sqlx::Error>>(
         &self,
         longest: Duration,
         work: impl Future<Output = Result<T, E>>,
@@ -252,9 +256,8 @@ impl<B: Backend> Database<B> {
         self.shared.health.within(longest, work).await
     }
 
-    /// The outcome of one statement, or an error if there is none in eight seconds; the connections that are there are
-    /// then not used again. A statement outside a transaction belongs here, since the other end of its connection may be
-    /// gone without a sign.
+    /// The outcome of one statement, or an error if there is none [in eight seconds](Database::within). A statement outside
+    /// a transaction belongs here, since the other end of its connection may be gone without a sign.
     ///
     /// # Errors
     ///

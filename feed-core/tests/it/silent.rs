@@ -6,10 +6,11 @@ use feed_core::{Database, DatabaseOptions};
 use futures_util::future::join_all;
 use harness::wire::{Lost, Wire};
 use harness::{FreshDatabase, tables};
+use sqlx::migrate::Migrate;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool, Pool, Postgres};
 
-use crate::support::{BASE, Publisher, until, until_waiting};
+use crate::support::{BASE, Publisher, until};
 
 /// Shorter than any limit of ours.
 const IMPATIENT: Duration = Duration::from_millis(200);
@@ -69,26 +70,27 @@ async fn a_transaction_that_begins_too_late_is_not_open_in_the_pool_of_a_host() 
     assert_eq!(tables::number(fresh.url(), open).await, 0);
 }
 
-/// The host stops waiting for the start, while a migration waits for a lock.
+/// The host stops waiting for the start, while migrations wait for those of another instance.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_that_is_given_up_leaves_no_lock_in_the_pool_of_a_host() {
     let fresh = FreshDatabase::postgres().await;
+    let mut other = tables::postgres(fresh.url()).await;
+    other.lock().await.unwrap();
     let pool = pool(fresh.url()).await;
-    let options = DatabaseOptions::default;
-    let database = Database::with_pool(pool.clone(), options()).await.unwrap();
-    let mut other = pool.begin().await.unwrap();
-    let lock = "LOCK TABLE _feed_migrations IN ACCESS EXCLUSIVE MODE";
-    other.execute(lock).await.unwrap();
-    let start = tokio::spawn(Database::with_pool(pool.clone(), options()));
-    until_waiting(&database, 1).await;
+    let start = Database::with_pool(pool.clone(), DatabaseOptions::default());
+    let start = tokio::spawn(start);
+    let locks = async |count| {
+        let locks = "SELECT count(*) FROM pg_locks JOIN pg_database ON database = pg_database.oid
+                     WHERE locktype = 'advisory' AND datname = current_database()";
+        until("locks are held or awaited", async || {
+            tables::number(fresh.url(), locks).await == count
+        })
+        .await;
+    };
+    locks(2).await;
     start.abort();
-    other.rollback().await.unwrap();
-    let locks = "SELECT count(*) FROM pg_locks JOIN pg_database ON database = pg_database.oid
-                 WHERE locktype = 'advisory' AND datname = current_database()";
-    until("the lock is gone", async || {
-        tables::number(fresh.url(), locks).await == 0
-    })
-    .await;
+    other.unlock().await.unwrap();
+    locks(0).await;
 }
 
 /// Listening is only waiting: nothing else says that the connection is dead.
