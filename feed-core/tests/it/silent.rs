@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use feed_core::{Database, DatabaseOptions};
+use feed_core::consumer::{
+    Compared, DecideError, Handle, Period, Reconcile, ReconcileError, reconcile,
+};
+use feed_core::{Database, DatabaseOptions, Received, Subscription};
 use futures_util::future::join_all;
 use harness::wire::{Lost, Wire};
 use harness::{FreshDatabase, tables};
@@ -10,7 +13,7 @@ use sqlx::migrate::Migrate;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool, Pool, Postgres};
 
-use crate::support::{BASE, Publisher, until};
+use crate::support::{BASE, Publisher, Recorder, consumer, consumer_database, serve, until};
 
 /// Shorter than any limit of ours.
 const IMPATIENT: Duration = Duration::from_millis(200);
@@ -120,4 +123,64 @@ async fn a_silent_listener_is_replaced() {
         one.unwrap();
     }
     running.abort();
+}
+
+/// Compares nothing.
+#[derive(Default)]
+struct Nothing;
+
+impl Reconcile<Postgres> for Nothing {
+    fn expect(&mut self, _: &Received, _: bool) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn compare(self, _: &Database<Postgres>) -> sqlx::Result<Compared> {
+        Ok(Compared::default())
+    }
+}
+
+/// No request waits for these, which would end them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn comparisons_decisions_and_sweeps_end_when_their_connections_fall_silent() {
+    let fresh = FreshDatabase::postgres().await;
+    let publisher = Publisher::<Postgres>::open(fresh.url()).await;
+    let feed = serve(publisher.feed.router()).await + "/feed";
+    let wire = wire_before(&fresh).await;
+    let database = consumer_database::<Postgres>(&wire.url).await;
+    let consumer = consumer(&database, &feed, Recorder::default()).await;
+    let handle = consumer.handle();
+    let silent = async |wire: &Wire| until("it is silent", async || wire.is_silent()).await;
+
+    wire.silence("subscription::set_reconciled");
+    let comparing = tokio::spawn(async move {
+        reconcile::<_, Nothing>(&handle, Period::default(), |_, _| ()).await
+    });
+    silent(&wire).await;
+    wire.silence("undo::sweep");
+    let running = tokio::spawn(consumer.run());
+    silent(&wire).await;
+    let other = wire_before(&fresh).await;
+    let database = Database::<Postgres>::open(&other.url).await.unwrap();
+    let subscription = Subscription::new("order", feed.parse().unwrap());
+    let operator = Handle::open(database, subscription).await.unwrap();
+    other.silence("subscription::pause");
+    let pausing = tokio::spawn(async move { operator.pause("a check", "eve").await });
+    silent(&other).await;
+    // The server would end the transaction, and say so.
+    other.silence_all();
+    // What is swept next.
+    wire.silence("claim::sweep");
+    silent(&wire).await;
+    running.abort();
+
+    let compared = comparing.await.unwrap();
+    assert!(
+        matches!(compared, Err(ReconcileError::Database(sqlx::Error::Io(_)))),
+        "{compared:?}"
+    );
+    let paused = pausing.await.unwrap();
+    assert!(
+        matches!(paused, Err(DecideError::Database(sqlx::Error::Io(_)))),
+        "{paused:?}"
+    );
 }
