@@ -1,5 +1,5 @@
 //! A proxy between a service and its PostgreSQL that loses a `COMMIT`, or the answer to it: the
-//! client cannot know which. Or it lets one connection fall silent at a statement.
+//! client cannot know which. Or it lets one connection fall silent at a statement, or all connections.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::{Notify, watch};
 use url::Url;
 
 /// What happens to a `COMMIT` that is lost.
@@ -26,8 +27,12 @@ struct State {
     each: AtomicU32,
     commits: AtomicU32,
     losses: AtomicU32,
-    /// The next message with this text is the last one of its connection.
+    /// The next message with this text is held back.
     silenced: Mutex<Option<String>>,
+    /// Passes on what is held back.
+    resumed: Notify,
+    /// How often all connections have fallen silent.
+    lost_all: watch::Sender<u32>,
 }
 
 /// A listener on a port of its own. Ends with the runtime of its test.
@@ -57,6 +62,8 @@ impl Wire {
             commits: AtomicU32::new(0),
             losses: AtomicU32::new(0),
             silenced: Mutex::new(None),
+            resumed: Notify::new(),
+            lost_all: watch::Sender::new(0),
         });
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
@@ -78,6 +85,16 @@ impl Wire {
     /// From now on, one of `each` commits is lost; 0: none.
     pub fn lose(&self, each: u32) {
         self.state.each.store(each, Ordering::Relaxed);
+    }
+
+    /// The connections that are there fall silent, and stay open.
+    pub fn silence_all(&self) {
+        self.state.lost_all.send_modify(|times| *times += 1);
+    }
+
+    /// The connection that has fallen silent at a text continues.
+    pub fn resume(&self) {
+        self.state.resumed.notify_one();
     }
 
     /// The next connection that sends `text` falls silent, and stays open.
@@ -141,7 +158,7 @@ async fn pass(client: TcpStream, state: &State) -> std::io::Result<()> {
         loop {
             let message = message(&mut from_client, 1).await?;
             if state.silences(&message) {
-                std::future::pending::<()>().await;
+                state.resumed.notified().await;
             }
             let loses = state.loses(&message, &mut empty);
             if loses && state.lost == Lost::Request {
@@ -153,8 +170,10 @@ async fn pass(client: TcpStream, state: &State) -> std::io::Result<()> {
             }
         }
     };
+    let mut silent = state.lost_all.subscribe();
     let lost = tokio::select! {
         done = forward => done,
+        _ = silent.changed() => std::future::pending().await,
         done = copy(&mut from_server, &mut to_client) => return done,
     };
     lost?;

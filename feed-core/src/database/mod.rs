@@ -124,7 +124,9 @@ impl<B: Backend> Database<B> {
     /// There reads and the numbering of events have connections of their own: long transactions of the host do not stop
     /// the feed, and the feed's work does not keep the host waiting for a connection. The statements of feed-core
     /// outside transactions have planner settings of their own. After a timeout, connections that may be dead are not
-    /// used again; a host's pool finds them by `test_before_acquire`, which is sqlx's default.
+    /// used again; a host's pool finds them by `test_before_acquire`, which is sqlx's default. A connection of the host
+    /// whose server answers a `BEGIN` too late returns to its pool after that answer, and one that never answers is missing
+    /// there until the system gives it up.
     ///
     /// # Errors
     ///
@@ -196,12 +198,17 @@ impl<B: Backend> Database<B> {
     ///
     /// No connection became free in time, or the database is gone.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, B>> {
-        begin_with(
-            &self.shared.pools.transactions,
-            self.shared.pools.begin.clone(),
-            &self.shared.health,
-        )
-        .await
+        let pools = &self.shared.pools;
+        let begin = |limit| begin_with(&pools.transactions, pools.begin.clone(), limit);
+        if B::ONE_WRITER {
+            // A file always answers, if only that it is locked.
+            begin(None).await
+        } else if pools.ours.is_empty() {
+            // The task keeps a connection of the host until the answer, and rolls back then.
+            self.statement(begin(None)).await
+        } else {
+            begin(Some(&self.shared.health)).await
+        }
     }
 
     /// Runs `work`, which has a transaction, until it has finished, in a task of its own: a client that
@@ -235,9 +242,13 @@ impl<B: Backend> Database<B> {
         self.shared.health.mark_suspect();
     }
 
-    /// The outcome of `work` on this database, or an error if there is none in time; its connections are then
-    /// suspect, and those of no other database.
-    pub(crate) async fn within<T, E: From<sqlx::Error>>(
+    /// The outcome of `work` on this database, or an error if there is none in time; the connections that are there are
+    /// then not used again. Within it, begin no transaction by a pool: [`begin`](Database::begin) leaves none open.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, or the database is silent.
+    pub async fn within<T, E: From<sqlx::Error>>(
         &self,
         longest: Duration,
         work: impl Future<Output = Result<T, E>>,
@@ -245,8 +256,13 @@ impl<B: Backend> Database<B> {
         self.shared.health.within(longest, work).await
     }
 
-    /// The outcome of one of our statements, or an error if there is none in time.
-    pub(crate) async fn statement<T>(
+    /// The outcome of one statement, or an error if there is none [in eight seconds](Database::within). A statement outside
+    /// a transaction belongs here, since the other end of its connection may be gone without a sign.
+    ///
+    /// # Errors
+    ///
+    /// Those of `statement`, or the database is silent.
+    pub async fn statement<T>(
         &self,
         statement: impl Future<Output = sqlx::Result<T>>,
     ) -> sqlx::Result<T> {

@@ -29,10 +29,11 @@ pub(crate) struct Notifications<B: Backend> {
 enum State<B: Backend> {
     /// Not listening.
     Idle,
-    /// Connecting, in a task of its own: it may take long, and the caller does other work
+    /// Connecting since then, in a task of its own: it may take long, and the caller does other work
     /// meanwhile.
-    Connecting(JoinHandle<sqlx::Result<B::Listener>>),
-    Listening(B::Listener),
+    Connecting(JoinHandle<sqlx::Result<B::Listener>>, Instant),
+    /// Listening by a connection from then.
+    Listening(B::Listener, Instant),
 }
 
 impl<B: Backend> Notifications<B> {
@@ -47,7 +48,15 @@ impl<B: Backend> Notifications<B> {
     }
 
     /// Begins to listen, unless it has already, or others use so many connections for it that too few would be left.
+    /// Replaces a connection that is suspect: no more may come of it, and nothing says so.
     pub(crate) fn listen(&mut self, database: &Database<B>) {
+        let is_suspect = match &self.state {
+            State::Listening(_, since) => database.health().is_suspect(since.elapsed()),
+            _ => false,
+        };
+        if is_suspect && let State::Listening(silent, _) = self.stop() {
+            B::abandon(database.reader(), silent);
+        }
         if !matches!(self.state, State::Idle) || Instant::now() < self.next {
             return;
         }
@@ -62,16 +71,13 @@ impl<B: Backend> Notifications<B> {
         };
         self.permit = Some(permit);
         let (database, channel) = (database.clone(), self.channel);
-        let listen = async move {
-            let listening = B::listen(database.reader(), channel);
-            database.statement(listening).await
-        };
-        self.state = State::Connecting(tokio::spawn(listen));
+        let listen = async move { B::listen(database.reader(), channel, database.health()).await };
+        self.state = State::Connecting(tokio::spawn(listen), Instant::now());
     }
 
-    fn stop(&mut self) {
-        self.state = State::Idle;
+    fn stop(&mut self) -> State<B> {
         self.permit = None;
+        std::mem::replace(&mut self.state, State::Idle)
     }
 
     /// Waits for a notification, and returns its text if that is known; waits for ever if not
@@ -79,11 +85,12 @@ impl<B: Backend> Notifications<B> {
     pub(crate) async fn next(&mut self) -> Option<String> {
         match &mut self.state {
             State::Idle => std::future::pending().await,
-            State::Connecting(listener) => {
+            State::Connecting(listener, since) => {
+                let since = *since;
                 let listener = listener.await.unwrap_or(Err(sqlx::Error::WorkerCrashed));
                 match listener {
                     Ok(listener) => {
-                        self.state = State::Listening(listener);
+                        self.state = State::Listening(listener, since);
                         None
                     }
                     Err(error) => {
@@ -97,7 +104,7 @@ impl<B: Backend> Notifications<B> {
                     }
                 }
             }
-            State::Listening(listener) => match B::notified(listener).await {
+            State::Listening(listener, _) => match B::notified(listener).await {
                 Ok(said) => Some(said),
                 Err(error) => {
                     self.stop();

@@ -75,7 +75,6 @@ impl ConnectionHealth {
 
     /// Returns true if a connection of this age must be closed when it comes back to its pool, or before it is taken
     /// from there. A ping might never return, and the connection may still have an open transaction.
-    #[cfg(feature = "postgres")]
     pub(crate) fn is_suspect(&self, age: Duration) -> bool {
         let trouble = self.noticed().trouble;
         trouble.is_some_and(|at| at.elapsed() < age)

@@ -4,6 +4,7 @@
 use sqlx::Pool;
 
 use super::answer::Answer;
+use crate::database::timeout::ConnectionHealth;
 
 /// A database with or without notifications.
 pub(crate) trait Listen: sqlx::Database {
@@ -11,10 +12,17 @@ pub(crate) trait Listen: sqlx::Database {
     type Listener: Send + 'static;
 
     /// Begins to listen.
-    fn listen(pool: &Pool<Self>, channel: &str) -> impl Answer<Self::Listener>;
+    fn listen(
+        pool: &Pool<Self>,
+        channel: &str,
+        health: &ConnectionHealth,
+    ) -> impl Answer<Self::Listener>;
 
     /// Waits for a notification, and returns its text. After an error, drop the listener.
     fn notified(listener: &mut Self::Listener) -> impl Answer<String>;
+
+    /// Drops a listener whose connection may be silent.
+    fn abandon(pool: &Pool<Self>, listener: Self::Listener);
 
     /// Notifies all listeners.
     #[cfg(feature = "consume")]

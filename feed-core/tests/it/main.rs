@@ -42,6 +42,7 @@ mod row_cases;
 mod rows;
 mod rows_before;
 mod shared_wait;
+mod silent;
 mod stream;
 #[expect(dead_code, reason = "the tests of the console use the rest")]
 mod support;

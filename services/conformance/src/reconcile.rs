@@ -263,7 +263,7 @@ pub async fn an_event_may_be_applied_during_the_comparison<T: Subject<S>, S: Sql
             true,
         );
         expect(told("order.cancelled", 4, "[]"), false);
-        let compared = expected.compare(app.database().reader()).await.unwrap();
+        let compared = expected.compare(app.database()).await.unwrap();
         assert_eq!(compared.differences, []);
     }
 }

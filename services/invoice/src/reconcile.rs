@@ -1,16 +1,20 @@
 //! Compares the invoices with the events of the order service: with all that an invoice has of its event. Of an order
 //! whose customer was erased, the recipient is not compared, since the feed no longer has it.
 
+use std::time::Duration;
+
 use feed_console::service::demand::{Demand, Demanded, Demands, fingerprint};
-use feed_core::Received;
 use feed_core::consumer::{Cited, Compared, Difference, Kind, Reconcile};
+use feed_core::{Database, Received};
 use rust_decimal::Decimal;
-use sqlx::Pool;
 
 use crate::invoice::{Invoice, InvoiceNumber};
 use crate::money;
 use crate::order::{Address, CANCELLED, Customer, ERASED, Named, Order, OrderId, PLACED, Sold};
 use crate::store::{Selection, Store};
+
+/// The longest time to look for gaps: one statement reads the numbers of all invoices.
+const ALL_NUMBERS: Duration = Duration::from_mins(10);
 
 /// Gaps that are reported.
 const GAPS: i64 = 1_000;
@@ -79,11 +83,15 @@ impl<S: Store> Reconcile<S> for Expected {
         Ok(())
     }
 
-    async fn compare(self, pool: &Pool<S>) -> sqlx::Result<Compared> {
+    async fn compare(self, database: &Database<S>) -> sqlx::Result<Compared> {
         let all = Selection::default();
-        let page = |before, limit| S::list(pool, &all, before, limit);
+        let page = async |before, limit| {
+            let page = S::list(database.reader(), &all, before, limit);
+            database.statement(page).await
+        };
         let mut compared = self.0.compare(OrderId(i64::MAX), page).await?;
-        for (year, first, last) in S::gaps(pool, GAPS).await? {
+        let gaps = S::gaps(database.reader(), GAPS);
+        for (year, first, last) in database.within(ALL_NUMBERS, gaps).await? {
             let [first, last] = [first, last].map(|serial| InvoiceNumber { year, serial });
             compared.differences.push(Difference {
                 id: format!("invoice/{first}"),

@@ -64,7 +64,8 @@ impl<S: Store> Orders<S> {
         let (mut erased, mut after) = (Erased::default(), OrderId(0));
         loop {
             let reader = self.database().reader();
-            let page = S::orders_to_erase(reader, customer, after, PAGE).await?;
+            let page = S::orders_to_erase(reader, customer, after, PAGE);
+            let page = self.database().statement(page).await?;
             let Some(last) = page.last() else { break };
             after = *last;
             for id in page {

@@ -100,8 +100,9 @@ impl<S: Store> Orders<S> {
     pub async fn reconcile(&self, mut progress: impl FnMut(i64, i64)) -> sqlx::Result<Compared> {
         // Numbers what has committed, so that it is in the log.
         let newest = self.feed().publish().await?.sequence;
-        let pool = self.database().reader();
-        let all = S::count(pool, &Selection::default()).await? + newest;
+        let (database, pool) = (self.database(), self.database().reader());
+        let all = Selection::default();
+        let all = database.statement(S::count(pool, &all)).await? + newest;
         let mut compared = Compared {
             total: Decimal::new(0, 2),
             currency: CURRENCY,
@@ -109,7 +110,8 @@ impl<S: Store> Orders<S> {
         };
         let (mut after, mut done) = (OrderId(0), 0);
         loop {
-            let orders = S::orders_after(pool, after, PAGE).await?;
+            let orders = S::orders_after(pool, after, PAGE);
+            let orders = database.statement(orders).await?;
             let Some(last) = orders.last() else { break };
             after = last.id;
             let subjects: Vec<String> = orders.iter().map(|order| order.id.path()).collect();
@@ -138,16 +140,19 @@ impl<S: Store> Orders<S> {
 
     /// Adds what differs in an order that does not change while its events are read.
     async fn look_again(&self, id: OrderId, compared: &mut Compared) -> sqlx::Result<()> {
-        let pool = self.database().reader();
+        let find = || {
+            let order = S::find(self.database().reader(), id);
+            self.database().statement(order)
+        };
         for _ in 0..ATTEMPTS {
-            let before = S::find(pool, id).await?;
+            let before = find().await?;
             self.feed().publish().await?;
             let subject = id.path();
             let events = self
                 .feed()
                 .about(std::slice::from_ref(&subject), MOST_EVENTS)
                 .await?;
-            if before != S::find(pool, id).await? {
+            if before != find().await? {
                 continue;
             }
             match before {
@@ -190,10 +195,9 @@ impl<S: Store> Orders<S> {
             .filter_map(|(_, subject)| number(subject))
             .collect();
         let ids: Vec<i64> = ids.into_iter().collect();
-        let stored: BTreeSet<i64> = S::stored(self.database().reader(), &ids)
-            .await?
-            .into_iter()
-            .collect();
+        let stored = S::stored(self.database().reader(), &ids);
+        let stored = self.database().statement(stored).await?;
+        let stored: BTreeSet<i64> = stored.into_iter().collect();
         for (sequence, subject) in rows {
             match number(&subject) {
                 Some(id) if stored.contains(&id) => {}

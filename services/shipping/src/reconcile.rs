@@ -3,9 +3,8 @@
 //! order, which is no event.
 
 use feed_console::service::demand::{Demand, Demanded, Demands, fingerprint};
-use feed_core::Received;
 use feed_core::consumer::{Cited, Compared, Reconcile};
-use sqlx::Pool;
+use feed_core::{Database, Received};
 
 use crate::order::{Address, CANCELLED, Customer, ERASED, Named, Order, OrderId, PLACED, Sold};
 use crate::shipment::Shipment;
@@ -71,9 +70,12 @@ impl<S: Store> Reconcile<S> for Expected {
         Ok(())
     }
 
-    async fn compare(self, pool: &Pool<S>) -> sqlx::Result<Compared> {
+    async fn compare(self, database: &Database<S>) -> sqlx::Result<Compared> {
         let all = Selection::default();
-        let page = |before, limit| S::list(pool, &all, before, limit);
+        let page = async |before, limit| {
+            let page = S::list(database.reader(), &all, before, limit);
+            database.statement(page).await
+        };
         self.0.compare(OrderId(i64::MAX), page).await
     }
 }

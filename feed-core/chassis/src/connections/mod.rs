@@ -228,12 +228,14 @@ async fn answer(
             })
         }
     };
-    let mut response = unanswered.unwrap_or_else(|problem| {
-        drop_unanswered(problem.status(), || answering.set(None.into()));
-        problem.into_response()
-    });
+    let answered = unanswered.is_ok();
+    let mut response = unanswered.unwrap_or_else(Problem::into_response);
+    // Before the handler gives back what has failed, such as a connection.
     if let Some(failure) = response.extensions().get::<Failure>() {
         requests.failures.heard(failure);
+    }
+    if !answered {
+        drop_unanswered(response.status().as_u16(), || answering.set(None.into()));
     }
     if response.status() == StatusCode::NOT_MODIFIED {
         response.headers_mut().remove(header::CONTENT_LENGTH);

@@ -28,14 +28,29 @@ const SHORT: Limits = Limits {
 struct Server {
     /// How often a request has failed in a way that is reported.
     doubts: Arc<AtomicUsize>,
+    /// How often by when the last `GET /wait` ended.
+    before: Arc<AtomicUsize>,
     address: SocketAddr,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
     counters: Counters,
 }
 
+/// What a handler holds, such as a connection; records the doubts at its end.
+struct Held(Arc<AtomicUsize>, Arc<AtomicUsize>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.1
+            .store(self.0.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
 impl Server {
     async fn start(limits: Limits) -> Self {
+        let doubts = Arc::new(AtomicUsize::new(0));
+        let before = Arc::new(AtomicUsize::new(0));
+        let known = (Arc::clone(&doubts), Arc::clone(&before));
         let much = Bytes::from(vec![b'x'; MUCH]);
         let router = Router::new()
             .route("/", get(|| async { "here" }))
@@ -45,7 +60,11 @@ impl Server {
             )
             .route(
                 "/wait",
-                get(std::future::pending::<()>).post(std::future::pending::<()>),
+                get(async move || {
+                    let _held = Held(known.0.clone(), known.1.clone());
+                    std::future::pending::<()>().await;
+                })
+                .post(std::future::pending::<()>),
             )
             .route(
                 "/wait/read",
@@ -60,7 +79,6 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
-        let doubts = Arc::new(AtomicUsize::new(0));
         let mut failures = Failures::default();
         let counted = Arc::clone(&doubts);
         failures.add(move |_| {
@@ -72,6 +90,7 @@ impl Server {
         let serving = tokio::spawn(serving);
         Self {
             doubts,
+            before,
             address,
             shutdown,
             serving,
@@ -280,6 +299,13 @@ async fn every_answer_is_counted_as_the_client_gets_it() {
         assert!(counted.contains(&(path, status.to_owned())), "{counted:?}");
         // Only a request that waited for the service itself throws doubt on what that waits for.
         assert_eq!(server.doubts.load(Ordering::Relaxed), doubts, "{request}");
+        if request.starts_with("GET /wait") {
+            let before = server.before.load(Ordering::Relaxed);
+            assert_eq!(
+                before, doubts,
+                "what it held is in doubt when it comes back"
+            );
+        }
     }
     // A client that goes away gets nothing.
     let mut stream = server.connect().await;

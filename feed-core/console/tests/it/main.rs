@@ -26,7 +26,7 @@ use feed_core::consumer::{Compared, Difference, Handle, Kind, Reconcile};
 use feed_core::{Database, Received};
 use harness::{Answer, request};
 use serde_json::Value;
-use sqlx::{Pool, Sqlite};
+use sqlx::Sqlite;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +60,7 @@ impl<B: Testable> Reconcile<B> for Ledger {
         Ok(())
     }
 
-    async fn compare(self, _: &Pool<B>) -> sqlx::Result<Compared> {
+    async fn compare(self, _: &Database<B>) -> sqlx::Result<Compared> {
         let difference = Difference {
             id: "order/3".to_owned(),
             what: "there is no <effect>".to_owned(),

@@ -121,5 +121,5 @@ fn log_decisions(s: &str, before: &Signals, now: &Signals) {
 /// Releases all partitions, so that other instances need not wait for the leases to end.
 pub(crate) async fn give_back<B: Backend>(instance: &Instance<B>) -> sqlx::Result<()> {
     let (pool, s, me) = instance.scope();
-    B::leave(pool, s, me).await
+    instance.database.statement(B::leave(pool, s, me)).await
 }

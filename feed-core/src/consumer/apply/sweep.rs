@@ -81,13 +81,16 @@ async fn sweep<B: Backend>(
     shutdown: &CancellationToken,
 ) -> sqlx::Result<()> {
     let (pool, s, _) = instance.scope();
-    while B::sweep(pool, s, MARGIN, SWEPT_AT_ONCE).await? == SWEPT_AT_ONCE as u64 {
+    loop {
+        let swept = B::sweep(pool, s, MARGIN, SWEPT_AT_ONCE);
+        if instance.database.statement(swept).await? < SWEPT_AT_ONCE as u64 {
+            return Ok(());
+        }
         tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
-    Ok(())
 }
 
 async fn sweep_undo<B: Backend>(
@@ -96,13 +99,16 @@ async fn sweep_undo<B: Backend>(
 ) -> sqlx::Result<()> {
     let (pool, s, _) = instance.scope();
     let age = UNDO.as_secs().cast_signed();
-    while B::sweep_undo(pool, s, age, SWEPT_AT_ONCE).await? == SWEPT_AT_ONCE as u64 {
+    loop {
+        let swept = B::sweep_undo(pool, s, age, SWEPT_AT_ONCE);
+        if instance.database.statement(swept).await? < SWEPT_AT_ONCE as u64 {
+            return Ok(());
+        }
         tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::handle::Handle;
 use super::instances::ALL;
 use super::selection::Selection;
 use crate::consumer::sanitize::printable;
+use crate::database::timeout::TRANSACTION;
 use crate::store::Backend;
 use crate::store::decide::{Decided, NewDecision, Skipping, Verb, not_carried_out};
 use crate::store::operate::ParkedEvent;
@@ -166,39 +167,42 @@ impl<B: Backend> Handle<B> {
         by: &str,
     ) -> Result<u64, DecideError> {
         let s = &self.subscription.name;
-        let partitions = B::partitions_of(self.database.reader(), s, selection).await?;
+        let partitions = B::partitions_of(self.database.reader(), s, selection);
+        let partitions = self.database.statement(partitions).await?;
         let (mut events, mut decision) = (0, None);
         for partition in partitions {
-            loop {
-                let mut tx = self.database.begin().await?;
-                let position = match decision {
-                    Some(position) => position,
-                    None => {
-                        let decided = NewDecision {
-                            decision: &format!("{} {selection}", act.verb()),
-                            reason: act.reason(),
-                            decided_by: by,
-                            outcome: Some(&act.outcome(selection, 0)),
-                        };
-                        B::decide(&mut tx, s, &decided).await?
+            let mut rest = true;
+            while rest {
+                let portion = async {
+                    let mut tx = self.database.begin().await?;
+                    let position = match decision {
+                        Some(position) => position,
+                        None => {
+                            let decided = NewDecision {
+                                decision: &format!("{} {selection}", act.verb()),
+                                reason: act.reason(),
+                                decided_by: by,
+                                outcome: Some(&act.outcome(selection, 0)),
+                            };
+                            B::decide(&mut tx, s, &decided).await?
+                        }
+                    };
+                    let (done, rest) = self
+                        .act_on(&mut tx, selection, partition, act, by, position)
+                        .await?;
+                    if done == 0 {
+                        return Ok((0, decision, false));
                     }
+                    let outcome = act.outcome(selection, events + done);
+                    if !B::set_outcome(&mut tx, position, &outcome).await? {
+                        return Err(DecideError::TakenBack(events));
+                    }
+                    tx.commit().await?;
+                    Ok((done, Some(position), rest))
                 };
-                let (done, rest) = self
-                    .act_on(&mut tx, selection, partition, act, by, position)
-                    .await?;
-                if done == 0 {
-                    break;
-                }
+                let done;
+                (done, decision, rest) = self.database.within(TRANSACTION, portion).await?;
                 events += done;
-                let outcome = act.outcome(selection, events);
-                if !B::set_outcome(&mut tx, position, &outcome).await? {
-                    return Err(DecideError::TakenBack(events - done));
-                }
-                tx.commit().await?;
-                decision = Some(position);
-                if !rest {
-                    break;
-                }
             }
         }
         if events > 0 {
@@ -247,15 +251,19 @@ impl<B: Backend> Handle<B> {
     /// Returns an error if `by` cannot be recorded or the database failed.
     pub async fn decide(&self, decision: Decision, by: &str) -> Result<i64, DecideError> {
         let by = check_name(by).map_err(DecideError::Name)?;
-        let mut tx = self.database.begin().await?;
         let decided = NewDecision {
             decision: &decision.to_string(),
             reason: None,
             decided_by: by,
             outcome: None,
         };
-        let position = B::decide(&mut tx, &self.subscription.name, &decided).await?;
-        tx.commit().await?;
+        let stored = async {
+            let mut tx = self.database.begin().await?;
+            let position = B::decide(&mut tx, &self.subscription.name, &decided).await?;
+            tx.commit().await?;
+            Ok::<_, DecideError>(position)
+        };
+        let position = self.database.within(TRANSACTION, stored).await?;
         self.notify_instances().await?;
         Ok(position)
     }
@@ -274,7 +282,10 @@ impl<B: Backend> Handle<B> {
             return Err(DecideError::NoSuchDecision(position));
         };
         let undone = match made.done_at {
-            None => self.withdraw(position, by).await?,
+            None => {
+                let withdrawn = self.withdraw(position, by);
+                self.database.within(TRANSACTION, withdrawn).await?
+            }
             Some(_) if made.verb() == Verb::Skip => self.unskip(position, by).await?,
             Some(_) => None,
         };
@@ -292,7 +303,9 @@ impl<B: Backend> Handle<B> {
     }
 
     async fn decision(&self, position: i64) -> sqlx::Result<Option<Decided>> {
-        B::decision(self.database.reader(), &self.subscription.name, position).await
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        let decision = B::decision(pool, s, position);
+        self.database.statement(decision).await
     }
 
     /// Closes an open decision, unless an instance has begun to execute it.
@@ -332,50 +345,62 @@ impl<B: Backend> Handle<B> {
         let (pool, s) = (self.database.reader(), &self.subscription.name);
         let (mut parked, mut undo) = (0, None);
         loop {
-            let kept = B::kept(pool, position, AT_ONCE).await?;
+            let kept = B::kept(pool, position, AT_ONCE);
+            let kept = self.database.statement(kept).await?;
             if kept.is_empty() {
                 break;
             }
-            let mut tx = self.database.begin().await?;
-            let at = match undo {
-                Some(at) => at,
-                None => {
-                    let decided = NewDecision {
-                        decision: &format!("undo {position}"),
-                        reason: None,
-                        decided_by: by,
-                        outcome: Some("0 parked again"),
-                    };
-                    B::decide(&mut tx, s, &decided).await?
+            let portion = async {
+                let mut tx = self.database.begin().await?;
+                let at = match undo {
+                    Some(at) => at,
+                    None => {
+                        let decided = NewDecision {
+                            decision: &format!("undo {position}"),
+                            reason: None,
+                            decided_by: by,
+                            outcome: Some("0 parked again"),
+                        };
+                        B::decide(&mut tx, s, &decided).await?
+                    }
+                };
+                B::set_undone(&mut tx, position, at).await?;
+                // An instance may be applying a later event of the subject now: the lock orders both, in the order in
+                // which all transactions lock.
+                let mut partitions: Vec<i64> =
+                    kept.iter().map(|(partition, _)| *partition).collect();
+                partitions.dedup();
+                for partition in partitions {
+                    self.lock(&mut tx, partition).await?;
                 }
+                let ids: Vec<&str> = kept.iter().map(|(_, id)| id.as_str()).collect();
+                let again = B::unskip(&mut tx, s, &ids, position, at).await?;
+                if again > 0 {
+                    let outcome = format!("{} parked again", parked + again);
+                    B::set_outcome(&mut tx, at, &outcome).await?;
+                    tx.commit().await?;
+                }
+                Ok::<_, DecideError>((again, at))
             };
-            B::set_undone(&mut tx, position, at).await?;
-            // An instance may be applying a later event of the subject now: the lock orders both, in the order in which
-            // all transactions lock.
-            let mut partitions: Vec<i64> = kept.iter().map(|(partition, _)| *partition).collect();
-            partitions.dedup();
-            for partition in partitions {
-                self.lock(&mut tx, partition).await?;
+            let (again, at) = self.database.within(TRANSACTION, portion).await?;
+            // Otherwise later events have taken effect meanwhile: none of these is kept any longer.
+            if again > 0 {
+                parked += again;
+                undo = Some(at);
             }
-            let ids: Vec<&str> = kept.iter().map(|(_, id)| id.as_str()).collect();
-            let again = B::unskip(&mut tx, s, &ids, position, at).await?;
-            if again == 0 {
-                // Later events have taken effect meanwhile: none of these is kept any longer.
-                continue;
-            }
-            parked += again;
-            B::set_outcome(&mut tx, at, &format!("{parked} parked again")).await?;
-            tx.commit().await?;
-            undo = Some(at);
         }
         let Some(at) = undo else { return Ok(None) };
         let mut outcome = format!("{parked} parked again");
-        let left = B::skipped_by(pool, position).await?;
+        let left = self.database.statement(B::skipped_by(pool, position));
+        let left = left.await?;
         if left > 0 {
             outcome += &format!("; {left} stay skipped, for which it is too late");
-            let mut tx = self.database.begin().await?;
-            B::set_outcome(&mut tx, at, &outcome).await?;
-            tx.commit().await?;
+            let completed = async {
+                let mut tx = self.database.begin().await?;
+                B::set_outcome(&mut tx, at, &outcome).await?;
+                tx.commit().await
+            };
+            self.database.within(TRANSACTION, completed).await?;
         }
         Ok(Some(Undone {
             position: at,
@@ -419,7 +444,8 @@ impl<B: Backend> Handle<B> {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let ids: Vec<&str> = selection.event_id.iter().map(String::as_str).collect();
         let (pool, s) = (self.database.reader(), &self.subscription.name);
-        let decided = B::decisions_of(pool, s, &texts, &ids).await?;
+        let decided = B::decisions_of(pool, s, &texts, &ids);
+        let decided = self.database.statement(decided).await?;
         let selected = selection.to_string();
         Ok(match decided.into_iter().next() {
             Some(first) => already_decided(&selected, first),

@@ -83,7 +83,9 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn subscriptions(database: &Database<B>) -> sqlx::Result<Vec<String>> {
-        B::subscriptions(database.reader()).await
+        database
+            .statement(B::subscriptions(database.reader()))
+            .await
     }
 
     /// Returns the address of the feed.
@@ -105,7 +107,8 @@ impl<B: Backend> Handle<B> {
         if let Some(leases) = &self.leases {
             leases.look_now();
         }
-        B::notify(self.database.writer(), CHANNEL).await
+        let notified = B::notify(self.database.writer(), CHANNEL);
+        self.database.statement(notified).await
     }
 
     /// Returns the state of the subscription.
@@ -114,8 +117,8 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn status(&self) -> sqlx::Result<Status> {
-        let mut state =
-            B::subscription_state(self.database.reader(), &self.subscription.name).await?;
+        let state = B::subscription_state(self.database.reader(), &self.subscription.name);
+        let mut state = self.database.statement(state).await?;
         let ours = redact_url(&self.subscription.feed_url);
         // The state in this process is newer than the row of the last renewal.
         if let Some(leases) = &self.leases {
@@ -134,8 +137,9 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn parked(&self, limit: u32) -> sqlx::Result<Vec<ParkedEvent>> {
-        let pool = self.database.reader();
-        B::parked(pool, &self.subscription.name, limit.into()).await
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        let parked = B::parked(pool, s, limit.into());
+        self.database.statement(parked).await
     }
 
     /// Returns the newest `limit` events that were taken; with an event's id or a subject, those
@@ -148,7 +152,10 @@ impl<B: Backend> Handle<B> {
         let (pool, s) = (self.database.reader(), &self.subscription.name);
         match about {
             Some(about) => self.taken_about(about, None, limit).await,
-            None => B::taken(pool, s, limit.into()).await,
+            None => {
+                let taken = B::taken(pool, s, limit.into());
+                self.database.statement(taken).await
+            }
         }
     }
 
@@ -168,7 +175,10 @@ impl<B: Backend> Handle<B> {
         let (pool, s) = (self.database.reader(), &self.subscription.name);
         match about {
             Some(about) => self.taken_about(about, Some(before), limit).await,
-            None => B::taken_before(pool, s, before, limit.into()).await,
+            None => {
+                let taken = B::taken_before(pool, s, before, limit.into());
+                self.database.statement(taken).await
+            }
         }
     }
 
@@ -181,7 +191,8 @@ impl<B: Backend> Handle<B> {
         let forms = forms(about);
         let forms: Vec<&str> = forms.iter().map(AsRef::as_ref).collect();
         let (pool, s) = (self.database.reader(), &self.subscription.name);
-        B::taken_about(pool, s, &forms, before, limit.into()).await
+        let taken = B::taken_about(pool, s, &forms, before, limit.into());
+        self.database.statement(taken).await
     }
 
     /// Returns the first parked events with this id or subject.
@@ -192,13 +203,9 @@ impl<B: Backend> Handle<B> {
     ) -> sqlx::Result<Vec<ParkedEvent>> {
         let forms = forms(about);
         let forms: Vec<&str> = forms.iter().map(AsRef::as_ref).collect();
-        B::parked_about(
-            self.database.reader(),
-            &self.subscription.name,
-            &forms,
-            limit,
-        )
-        .await
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        let parked = B::parked_about(pool, s, &forms, limit);
+        self.database.statement(parked).await
     }
 
     /// Returns the event that has failed and that has this id, or of this subject: as it was
@@ -208,14 +215,17 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn failed_event(&self, about: &str) -> sqlx::Result<Option<FailedEvent>> {
-        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        let (database, s) = (&self.database, &self.subscription.name);
+        let pool = database.reader();
         let mut rows = self.parked_about(about, 1).await?;
         let Some(mut event) = rows.pop().filter(|event| event.reason.is_some()) else {
             return Ok(None);
         };
-        let mut waiting = B::parked_about(pool, s, &[&event.subject], WAITING).await?;
+        let subject = [&*event.subject];
+        let waiting = B::parked_about(pool, s, &subject, WAITING);
+        let mut waiting = database.statement(waiting).await?;
         waiting.retain(|other| other.reason.is_none());
-        let received = B::received(pool, s, &event.id).await?;
+        let received = database.statement(B::received(pool, s, &event.id)).await?;
         let received: Received = match received.map(|text| serde_json::from_str(&text)) {
             Some(Ok(received)) => received,
             // A newer version has written it, or it was applied just now.
@@ -225,7 +235,7 @@ impl<B: Backend> Handle<B> {
         Ok(Some(FailedEvent {
             time: received.time,
             data: received.data,
-            attempts: B::attempts(pool, s, &event.id).await?,
+            attempts: database.statement(B::attempts(pool, s, &event.id)).await?,
             waiting,
             event,
         }))
@@ -244,13 +254,9 @@ impl<B: Backend> Handle<B> {
         let texts: Vec<String> = texts.collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
-        B::decisions_of(
-            self.database.reader(),
-            &self.subscription.name,
-            &texts,
-            &ids,
-        )
-        .await
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        let decided = B::decisions_of(pool, s, &texts, &ids);
+        self.database.statement(decided).await
     }
 
     /// Returns the newest `limit` events without an effect.
@@ -259,8 +265,9 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn skipped(&self, limit: u32) -> sqlx::Result<Vec<SkippedEvent>> {
-        let pool = self.database.reader();
-        B::skipped(pool, &self.subscription.name, limit.into()).await
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        let skipped = B::skipped(pool, s, limit.into());
+        self.database.statement(skipped).await
     }
 
     /// Returns the newest `limit` decisions.
@@ -269,8 +276,9 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn decisions(&self, limit: u32) -> sqlx::Result<Vec<Decided>> {
-        let pool = self.database.reader();
-        B::decisions(pool, &self.subscription.name, limit.into()).await
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        let decided = B::decisions(pool, s, limit.into());
+        self.database.statement(decided).await
     }
 
     /// Returns the `limit` most frequent causes for which events have failed, with their numbers.
@@ -280,7 +288,9 @@ impl<B: Backend> Handle<B> {
     /// Returns the error of the database.
     pub async fn causes(&self, limit: u32) -> sqlx::Result<Vec<Cause>> {
         let (pool, s) = (self.database.reader(), &self.subscription.name);
-        B::causes(pool, s, &Selection::default(), limit.into()).await
+        let all = Selection::default();
+        let causes = B::causes(pool, s, &all, limit.into());
+        self.database.statement(causes).await
     }
 
     /// Returns the result of the last reconciliation, if there was one; of an earlier one with differences, if those of a
@@ -290,7 +300,8 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn reconciliation(&self) -> sqlx::Result<Option<Reconciliation>> {
-        let stored = B::reconciled(self.database.reader(), &self.subscription.name).await?;
+        let stored = B::reconciled(self.database.reader(), &self.subscription.name);
+        let stored = self.database.statement(stored).await?;
         // Ignore a result that another version stored in another form.
         Ok(stored.and_then(|text| serde_json::from_str(&text).ok()))
     }

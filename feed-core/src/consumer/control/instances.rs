@@ -4,6 +4,7 @@ use tracing::warn;
 
 use super::decision::{DecideError, check_name, check_reason};
 use super::handle::Handle;
+use crate::database::timeout::TRANSACTION;
 use crate::store::Backend;
 use crate::store::decide::NewDecision;
 use crate::store::operate::InstanceStatus;
@@ -23,25 +24,27 @@ impl<B: Backend> Handle<B> {
         let by = check_name(by).map_err(DecideError::Name)?;
         let reason = check_reason(reason).map_err(DecideError::Reason)?;
         let s = &self.subscription.name;
-        let mut tx = loop {
-            let mut tx = self.database.begin().await?;
-            if B::pause(&mut tx, s, reason, by).await? {
-                break tx;
-            }
-            drop(tx);
-            // Otherwise it was resumed in between.
-            if let Some(paused) = self.status().await?.paused {
-                return Err(DecideError::Paused(paused));
-            }
-        };
         let decided = NewDecision {
             decision: "pause",
             reason: Some(reason),
             decided_by: by,
             outcome: Some("paused"),
         };
-        B::decide(&mut tx, s, &decided).await?;
-        tx.commit().await?;
+        let paused = async || -> Result<bool, DecideError> {
+            let mut tx = self.database.begin().await?;
+            if !B::pause(&mut tx, s, reason, by).await? {
+                return Ok(false);
+            }
+            B::decide(&mut tx, s, &decided).await?;
+            tx.commit().await?;
+            Ok(true)
+        };
+        while !self.database.within(TRANSACTION, paused()).await? {
+            // Otherwise it was resumed in between.
+            if let Some(paused) = self.status().await?.paused {
+                return Err(DecideError::Paused(paused));
+            }
+        }
         warn!("{by} paused the subscription {s}: {reason}");
         self.notify_instances().await?;
         Ok(())
@@ -55,18 +58,21 @@ impl<B: Backend> Handle<B> {
     pub async fn unpause(&self, by: &str) -> Result<(), DecideError> {
         let by = check_name(by).map_err(DecideError::Name)?;
         let s = &self.subscription.name;
-        let mut tx = self.database.begin().await?;
-        if !B::unpause(&mut tx, s).await? {
-            return Err(DecideError::NotPaused);
-        }
         let decided = NewDecision {
             decision: "resume",
             reason: None,
             decided_by: by,
             outcome: Some("resumed after a pause"),
         };
-        B::decide(&mut tx, s, &decided).await?;
-        tx.commit().await?;
+        let resumed = async {
+            let mut tx = self.database.begin().await?;
+            if !B::unpause(&mut tx, s).await? {
+                return Err(DecideError::NotPaused);
+            }
+            B::decide(&mut tx, s, &decided).await?;
+            Ok(tx.commit().await?)
+        };
+        self.database.within(TRANSACTION, resumed).await?;
         warn!("{by} resumed the subscription {s}");
         self.notify_instances().await?;
         Ok(())
@@ -78,8 +84,9 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn instances(&self, limit: u32) -> sqlx::Result<Vec<InstanceStatus>> {
-        let pool = self.database.reader();
-        B::instances(pool, &self.subscription.name, limit.into()).await
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        let instances = B::instances(pool, s, limit.into());
+        self.database.statement(instances).await
     }
 
     /// Retires an instance: it releases its partitions to the others, and takes none until its process is restarted. One that
@@ -94,9 +101,22 @@ impl<B: Backend> Handle<B> {
         let by = check_name(by).map_err(DecideError::Name)?;
         let reason = check_reason(reason).map_err(DecideError::Reason)?;
         let s = &self.subscription.name;
-        let mut tx = self.database.begin().await?;
-        if !B::retire(&mut tx, s, instance, reason, by).await? {
-            drop(tx);
+        let decided = NewDecision {
+            decision: &format!("retire {instance}"),
+            reason: Some(reason),
+            decided_by: by,
+            outcome: Some("retired"),
+        };
+        let retired = async {
+            let mut tx = self.database.begin().await?;
+            if !B::retire(&mut tx, s, instance, reason, by).await? {
+                return Ok(false);
+            }
+            B::decide(&mut tx, s, &decided).await?;
+            tx.commit().await?;
+            Ok::<_, DecideError>(true)
+        };
+        if !self.database.within(TRANSACTION, retired).await? {
             let known = self.instances(ALL).await?;
             let known = known.into_iter().find(|known| known.instance == instance);
             let name = instance.to_owned();
@@ -109,14 +129,6 @@ impl<B: Backend> Handle<B> {
                 Some(_) => DecideError::LastInstance(name),
             });
         }
-        let decided = NewDecision {
-            decision: &format!("retire {instance}"),
-            reason: Some(reason),
-            decided_by: by,
-            outcome: Some("retired"),
-        };
-        B::decide(&mut tx, s, &decided).await?;
-        tx.commit().await?;
         warn!("{by} retired the instance {instance} of {s}: {reason}");
         self.notify_instances().await?;
         Ok(())

@@ -117,22 +117,27 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn preview(&self, selection: &Selection, limit: u32) -> sqlx::Result<Preview> {
-        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        let (database, s) = (&self.database, &self.subscription.name);
+        let pool = database.reader();
         let as_of = match selection.as_of {
             Some(as_of) => as_of,
             // As precise as it is written: the decision has to select the same.
-            None => B::now(pool).await?.trunc_subsecs(3),
+            None => database.statement(B::now(pool)).await?.trunc_subsecs(3),
         };
         let selection = Selection {
             as_of: Some(as_of),
             ..selection.clone()
         };
+        let events = B::count(pool, s, &selection);
+        let causes = B::causes(pool, s, &selection, NAMED);
+        let types = B::types(pool, s, &selection, NAMED);
+        let first = B::selected(pool, s, &selection, limit.into());
         Ok(Preview {
-            events: B::count(pool, s, &selection).await?,
+            events: database.statement(events).await?,
             as_of,
-            causes: B::causes(pool, s, &selection, NAMED).await?,
-            types: B::types(pool, s, &selection, NAMED).await?,
-            first: B::selected(pool, s, &selection, limit.into()).await?,
+            causes: database.statement(causes).await?,
+            types: database.statement(types).await?,
+            first: database.statement(first).await?,
         })
     }
 }

@@ -130,6 +130,8 @@ impl Open for Postgres {
         };
         let looked = server.answered(async {
             let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
+            // A transaction that is begun there must not return to the pool of the host, however this ends.
+            other.close_on_drop();
             if session::is_pooled(&mut one, &mut other).await? {
                 let pooled = DatabaseError::Pooled(server.name.clone(), "the pool");
                 return Ok(Err(pooled));
@@ -168,6 +170,8 @@ impl Open for Postgres {
         health: &ConnectionHealth,
     ) -> Result<(), DatabaseError> {
         let mut connection = pool.acquire().await?;
+        // Also where the caller stops waiting: sqlx's lock lasts as long as the session.
+        connection.close_on_drop();
         let session = health.within(STATEMENT, async {
             connection.execute(TURN_TIMEOUT).await?;
             if let Some(schema) = schema {
@@ -511,9 +515,17 @@ fn pool_of(connections: u32, health: &ConnectionHealth) -> PgPoolOptions {
                 Ok(true)
             })
         })
-        .after_release(move |_, last| {
+        .after_release(move |connection, last| {
             let is_suspect = released.is_suspect(last.age);
-            Box::pin(async move { Ok(!is_suspect) })
+            Box::pin(async move {
+                if is_suspect {
+                    return Ok(false);
+                }
+                // The caller may have gone before the answer to its statement, for which sqlx 0.9.0 waits next, without a
+                // limit. `flush` waits for what is due alone, so it costs no round trip.
+                let answered = tokio::time::timeout(ANSWER, connection.flush()).await;
+                Ok(matches!(answered, Ok(Ok(()))))
+            })
         })
 }
 

@@ -18,13 +18,19 @@ mod transfer;
 pub(crate) use error::sqlstate;
 
 use std::io;
+use std::time::Duration;
 
 use sqlx::postgres::PgListener;
-use sqlx::{PgPool, Postgres};
+use sqlx::{Acquire, ConnectOptions, Executor, PgPool, Postgres};
+use tokio::time::{sleep, timeout};
 
 use super::listen::Listen;
 use super::{Backend, Operations};
+use crate::database::timeout::{ConnectionHealth, STATEMENT};
 use crate::transfer::Migrations;
+
+/// The pause between attempts to end a listener, where no server answers.
+const AGAIN: Duration = Duration::from_secs(5);
 
 impl Backend for Postgres {}
 
@@ -81,13 +87,22 @@ impl Operations for Postgres {
 impl Listen for Postgres {
     type Listener = PgListener;
 
-    async fn listen(pool: &PgPool, channel: &str) -> sqlx::Result<PgListener> {
+    async fn listen(
+        pool: &PgPool,
+        channel: &str,
+        health: &ConnectionHealth,
+    ) -> sqlx::Result<PgListener> {
         let mut listener = PgListener::connect_with(pool).await?;
         // It would connect inside `try_recv`, which we interrupt: sqlx 0.9.0 then loses where notifications go, and a
         // connection that listens returns to the pool, where each notification breaks a statement of ours.
         listener.eager_reconnect(false);
-        listener.listen(channel).await?;
-        Ok(listener)
+        match health.within(STATEMENT, listener.listen(channel)).await {
+            Ok(()) => Ok(listener),
+            Err(error) => {
+                Self::abandon(pool, listener);
+                Err(error)
+            }
+        }
     }
 
     async fn notified(listener: &mut PgListener) -> sqlx::Result<String> {
@@ -96,6 +111,27 @@ impl Listen for Postgres {
             // The caller makes a listener anew, in a task that nothing interrupts.
             None => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
         }
+    }
+
+    /// When a listener is dropped, sqlx 0.9.0 waits without a limit for the answer to `UNLISTEN`, and the pool has one
+    /// connection less meanwhile. So the listener gets another connection for that, one that has ended.
+    fn abandon(pool: &PgPool, mut listener: PgListener) {
+        const END: &str = "SELECT pg_terminate_backend(pg_backend_pid())";
+        let options = pool.connect_options();
+        tokio::spawn(async move {
+            loop {
+                let ended = timeout(STATEMENT, async {
+                    let mut other = options.connect().await?;
+                    let _ = other.execute(END).await;
+                    *listener.acquire().await? = other;
+                    Ok::<_, sqlx::Error>(())
+                });
+                if let Ok(Ok(())) = ended.await {
+                    return;
+                }
+                sleep(AGAIN).await;
+            }
+        });
     }
 
     #[cfg(feature = "consume")]
@@ -122,7 +158,8 @@ mod tests {
     async fn a_listener_that_is_lost_is_not_made_again_while_it_waits() -> sqlx::Result<()> {
         let fresh = FreshDatabase::postgres().await;
         let pool = PgPool::connect(fresh.url()).await?;
-        let mut listener = Postgres::listen(&pool, "test").await?;
+        let health = ConnectionHealth::default();
+        let mut listener = Postgres::listen(&pool, "test", &health).await?;
         let listening = "FROM pg_stat_activity
                          WHERE datname = current_database() AND query LIKE 'LISTEN%'";
         let end = format!("SELECT pg_terminate_backend(pid)::text {listening}");

@@ -249,6 +249,5 @@ fn is_busy(error: &sqlx::Error) -> bool {
 
 /// Begins a transaction that writes.
 pub(super) async fn begin(pool: &SqlitePool) -> sqlx::Result<SqliteTransaction<'static>> {
-    // A file is never silent.
-    begin_with(pool, BEGIN.into_sql_str(), &ConnectionHealth::default()).await
+    begin_with(pool, BEGIN.into_sql_str(), None).await
 }

@@ -25,6 +25,7 @@ use sqlx::{Sqlite, SqlitePool};
 
 use super::listen::Listen;
 use super::{Backend, Operations};
+use crate::database::timeout::ConnectionHealth;
 use crate::transfer::Migrations;
 
 impl Backend for Sqlite {}
@@ -77,9 +78,11 @@ impl Operations for Sqlite {
 impl Listen for Sqlite {
     type Listener = ();
 
-    async fn listen(_: &SqlitePool, _: &str) -> sqlx::Result<()> {
+    async fn listen(_: &SqlitePool, _: &str, _: &ConnectionHealth) -> sqlx::Result<()> {
         Ok(())
     }
+
+    fn abandon(_: &SqlitePool, (): ()) {}
 
     async fn notified((): &mut ()) -> sqlx::Result<String> {
         std::future::pending().await

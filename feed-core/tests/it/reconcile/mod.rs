@@ -12,8 +12,8 @@ use feed_core::consumer::{
     Bound, Cited, Compared, Decision, Difference, Kind, Period, Polled, Reconcile, ReconcileError,
     Reconciliation, reconcile,
 };
-use feed_core::{Consumer, Received};
-use sqlx::{Pool, Postgres, Sqlite};
+use feed_core::{Consumer, Database, Received};
+use sqlx::{Postgres, Sqlite};
 
 use crate::support::{
     Fail, Publisher, Recorder, Testable, consumer, consumer_database, serve, until, urns,
@@ -76,9 +76,9 @@ macro_rules! ledger {
                 Ok(())
             }
 
-            async fn compare(self, pool: &Pool<$backend>) -> sqlx::Result<Compared> {
+            async fn compare(self, database: &Database<$backend>) -> sqlx::Result<Compared> {
                 let rows = sqlx::query_as("SELECT event_id, subject FROM effect");
-                Ok(Compared { differences: self.differences(rows.fetch_all(pool).await?), ..Compared::default() })
+                Ok(Compared { differences: self.differences(rows.fetch_all(database.reader()).await?), ..Compared::default() })
             }
         }
     )*};

@@ -13,7 +13,7 @@ use feed_core::http::conditional::tagged;
 
 use super::pages::Pages;
 use super::problem::{no_such_invoice, not_credited};
-use crate::invoice::Status;
+use crate::invoice::{Invoice, Status};
 use crate::order::OrderId;
 use crate::representation::{CreditNoteDocument, InvoiceDocument};
 use crate::store::{Selection, Store};
@@ -41,10 +41,11 @@ pub(super) async fn list<S: Store>(
         status: query.choice("status", Status::ALL, Status::as_str)?,
         issued: query.days()?,
     };
-    let reader = app.database.reader();
+    let (database, reader) = (&app.database, app.database.reader());
     let before = OrderId(query.before());
-    let invoices = S::list(reader, &selection, before, list::LIMIT).await?;
-    let count = S::count(reader, &selection).await?;
+    let invoices = S::list(reader, &selection, before, list::LIMIT);
+    let invoices = database.statement(invoices).await?;
+    let count = database.statement(S::count(reader, &selection)).await?;
     let page = Page::new(invoices, count, query, |invoice| invoice.order.0);
     let base = app.pages.base();
     let document = || page.document("invoices", base, |one| InvoiceDocument::new(one, base));
@@ -60,8 +61,7 @@ pub(super) async fn show<S: Store>(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = OrderId(id);
-    let invoice = S::find(app.database.reader(), id).await?;
-    let invoice = invoice.ok_or_else(|| no_such_invoice(id))?;
+    let invoice = find(&app, id).await?;
     let answer = wanted.answer(
         || app.pages.invoice(&invoice),
         || InvoiceDocument::new(&invoice, app.pages.base()),
@@ -77,12 +77,17 @@ pub(super) async fn credit_note<S: Store>(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = OrderId(id);
-    let invoice = S::find(app.database.reader(), id).await?;
-    let invoice = invoice.ok_or_else(|| no_such_invoice(id))?;
+    let invoice = find(&app, id).await?;
     let credited = invoice.credited.ok_or_else(|| not_credited(id))?;
     let answer = wanted.answer(
         || app.pages.credit_note(&invoice, credited),
         || CreditNoteDocument::new(&invoice, credited, app.pages.base()),
     );
     Ok(tagged(&headers, answer).await)
+}
+
+async fn find<S: Store>(app: &App<S>, id: OrderId) -> Result<Invoice, Problem> {
+    let invoice = S::find(app.database.reader(), id);
+    let invoice = app.database.statement(invoice).await?;
+    invoice.ok_or_else(|| no_such_invoice(id))
 }

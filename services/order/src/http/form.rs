@@ -140,9 +140,10 @@ async fn page<S: Store>(
 
 /// The choices of the form, with those that are made.
 async fn catalog<S: Store>(app: &App<S>, fields: &Fields) -> Result<Catalog, Problem> {
-    let (draft, reader) = (fields.draft(), app.orders.database().reader());
-    let customer = draft.customer.map(CustomerId);
-    Ok(S::catalog(reader, customer, &draft.items()).await?)
+    let (draft, database) = (fields.draft(), app.orders.database());
+    let (customer, items) = (draft.customer.map(CustomerId), draft.items());
+    let catalog = S::catalog(database.reader(), customer, &items);
+    Ok(database.statement(catalog).await?)
 }
 
 impl Fields {

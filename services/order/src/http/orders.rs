@@ -37,10 +37,11 @@ pub(super) async fn list<S: Store>(
         customer: query.number("customer")?.map(CustomerId),
         placed: query.days()?,
     };
-    let reader = app.orders.database().reader();
-    let before = OrderId(query.before());
-    let orders = S::list(reader, &selection, before, list::LIMIT).await?;
-    let count = S::count(reader, &selection).await?;
+    let database = app.orders.database();
+    let (reader, before) = (database.reader(), OrderId(query.before()));
+    let orders = S::list(reader, &selection, before, list::LIMIT);
+    let orders = database.statement(orders).await?;
+    let count = database.statement(S::count(reader, &selection)).await?;
     let page = Page::new(orders, count, query, |order| order.id.0);
     let base = app.pages.base();
     let summary = |order| SummaryDocument::new(order, base);
@@ -134,7 +135,8 @@ pub(super) async fn cancel<S: Store>(
 }
 
 async fn find<S: Store>(orders: &Orders<S>, id: OrderId) -> Result<Order, Problem> {
-    let order = S::find(orders.database().reader(), id).await?;
+    let order = S::find(orders.database().reader(), id);
+    let order = orders.database().statement(order).await?;
     order.ok_or(Problem::NoSuchOrder(id))
 }
 

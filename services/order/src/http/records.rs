@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
+use feed_core::Database;
 use feed_core::http::conditional::{
     Validators, guard_strongly, is_conditional, tagged, tagged_strongly,
 };
@@ -65,9 +66,12 @@ pub(super) async fn list<S: Store, R: Resource>(
 ) -> Result<Response, Problem> {
     let query = Query::read(query.as_deref(), &["q"])?;
     let search = query.search();
-    let reader = app.orders.database().reader();
-    let records: Vec<R> = S::records(reader, search.as_ref(), query.before(), list::LIMIT).await?;
-    let count = S::count_records::<R>(reader, search.as_ref()).await?;
+    let database = app.orders.database();
+    let (reader, search) = (database.reader(), search.as_ref());
+    let records = S::records(reader, search, query.before(), list::LIMIT);
+    let records: Vec<R> = database.statement(records).await?;
+    let count = S::count_records::<R>(reader, search);
+    let count = database.statement(count).await?;
     let page = Page::new(records, count, query, R::id).at(R::LIST);
     let document = || page.document(R::LIST, app.pages.base(), R::clone);
     let answer = wanted.answer(|| app.pages.records(&page), document);
@@ -93,7 +97,9 @@ pub(super) async fn create<S: Store, R: Resource>(
             });
         }
     };
-    let record: R = S::insert_record(app.orders.database().writer(), new).await?;
+    let database = app.orders.database();
+    let record = S::insert_record(database.writer(), new);
+    let record: R = database.statement(record).await?;
     record.log("added");
     Ok(added(&fields, app.pages.base(), record).await)
 }
@@ -105,7 +111,8 @@ pub(super) async fn show<S: Store, R: Resource>(
     wanted: Wanted,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let record: R = find::<S, R>(app.orders.database().reader(), id).await?;
+    let database = app.orders.database();
+    let record: R = find::<S, R>(database, database.reader(), id).await?;
     let version = version(&record)?;
     let draft = R::Draft::from(&record);
     let form = || form::<S, R>(&app, Some(id), &draft, &version, &[]);
@@ -120,8 +127,9 @@ pub(super) async fn change<S: Store, R: Resource>(
     headers: HeaderMap,
     fields: Result<Fields, Problem>,
 ) -> Result<Response, Problem> {
-    let writer = app.orders.database().writer();
-    let now: R = find::<S, R>(writer, id).await?;
+    let database = app.orders.database();
+    let writer = database.writer();
+    let now: R = find::<S, R>(database, writer, id).await?;
     let fields = fields?;
     let draft = R::read(&fields);
     let known = fields.version();
@@ -136,8 +144,9 @@ pub(super) async fn change<S: Store, R: Resource>(
     allow(&headers, &now)?;
     let only = (is_conditional(&headers) || known.is_some()).then_some(now);
     let may_replace = may_replace(known.as_deref(), only.as_ref(), &record)?;
-    if !may_replace || !S::update_record(writer, &record, only.as_ref()).await? {
-        let now: R = find::<S, R>(writer, id).await?;
+    let update = S::update_record(writer, &record, only.as_ref());
+    if !may_replace || !database.statement(update).await? {
+        let now: R = find::<S, R>(database, writer, id).await?;
         if known.is_none() {
             return Err(Problem::PreconditionFailed);
         }
@@ -153,8 +162,12 @@ pub(super) async fn change<S: Store, R: Resource>(
     Ok(changed(&fields, record).await)
 }
 
-async fn find<S: Store, R: Resource>(pool: &Pool<S>, id: i64) -> Result<R, Problem> {
-    let record = S::record(pool, id).await?;
+async fn find<S: Store, R: Resource>(
+    database: &Database<S>,
+    pool: &Pool<S>,
+    id: i64,
+) -> Result<R, Problem> {
+    let record = database.statement(S::record(pool, id)).await?;
     record.ok_or(Problem::NoSuchRecord(R::NAME, id))
 }
 

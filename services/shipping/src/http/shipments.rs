@@ -44,10 +44,11 @@ pub(super) async fn list<S: Store>(
         status: query.choice("status", Status::ALL, Status::as_str)?,
         placed: query.days()?,
     };
-    let reader = app.database.reader();
+    let (database, reader) = (&app.database, app.database.reader());
     let before = OrderId(query.before());
-    let shipments = S::list(reader, &selection, before, list::LIMIT).await?;
-    let count = S::count(reader, &selection).await?;
+    let shipments = S::list(reader, &selection, before, list::LIMIT);
+    let shipments = database.statement(shipments).await?;
+    let count = database.statement(S::count(reader, &selection)).await?;
     let page = Page::new(shipments, count, query, |shipment| shipment.order.0);
     let document = || page.document("shipments", app.pages.base(), ShipmentDocument::new);
     let answer = wanted.answer(|| app.pages.list(&page), document);
@@ -80,7 +81,8 @@ pub(super) async fn dispatch<S: Store>(
 ) -> Result<Response, Problem> {
     let id = OrderId(id);
     allow(&app, id, &headers).await?;
-    if S::dispatch(app.database.writer(), id).await? {
+    let dispatched = S::dispatch(app.database.writer(), id);
+    if app.database.statement(dispatched).await? {
         info!(order.id = %id, "dispatched order {id}");
     } else {
         match find(&app, id).await?.status() {
@@ -109,6 +111,7 @@ async fn allow<S: Store>(app: &App<S>, id: OrderId, headers: &HeaderMap) -> Resu
 }
 
 async fn find<S: Store>(app: &App<S>, id: OrderId) -> Result<Shipment, Problem> {
-    let shipment = S::find(app.database.reader(), id).await?;
+    let shipment = S::find(app.database.reader(), id);
+    let shipment = app.database.statement(shipment).await?;
     shipment.ok_or_else(|| no_such_shipment(id))
 }

@@ -21,7 +21,6 @@ use std::collections::HashSet;
 use std::future::Future;
 
 use chrono::Utc;
-use sqlx::Pool;
 
 use super::decision::Decision;
 use super::handle::Handle;
@@ -34,6 +33,7 @@ use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::persist::{PAUSE, with_retries};
 use crate::consumer::source::redact::redact_url;
 use crate::consumer::source::walk::{Limits, Walk, WalkError};
+use crate::database::Database;
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::consume::SubscriptionState;
@@ -77,8 +77,9 @@ pub trait Reconcile<B: Backend>: Default + Send + 'static {
     /// since it could be read before.
     fn expect(&mut self, event: &Received, settled: bool) -> Result<(), String>;
 
-    /// Compares the demands with the stored data, page by page.
-    fn compare(self, pool: &Pool<B>) -> impl Future<Output = sqlx::Result<Compared>> + Send;
+    /// Compares the demands with the stored data, page by page: each by [`Database::statement`].
+    fn compare(self, database: &Database<B>)
+    -> impl Future<Output = sqlx::Result<Compared>> + Send;
 }
 
 impl<B: Backend> Reconcile<B> for () {
@@ -88,7 +89,7 @@ impl<B: Backend> Reconcile<B> for () {
         Ok(())
     }
 
-    async fn compare(self, _: &Pool<B>) -> sqlx::Result<Compared> {
+    async fn compare(self, _: &Database<B>) -> sqlx::Result<Compared> {
         Ok(Compared::default())
     }
 }
@@ -208,7 +209,9 @@ async fn store<B: Backend>(
         return Ok(());
     }
     let text = serde_json::to_string(result).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    B::set_reconciled(handle.database.writer(), &handle.subscription.name, &text).await
+    let (database, s) = (&handle.database, &handle.subscription.name);
+    let stored = B::set_reconciled(database.writer(), s, &text);
+    database.statement(stored).await
 }
 
 /// Reconciles with a feed that has sequences.
@@ -329,13 +332,15 @@ async fn unnumbered<B: Backend, R: Reconcile<B>>(
         due.reverse();
         comparison.retain(&mut due);
         let ids: Vec<&str> = due.iter().map(|entry| entry.id.as_str()).collect();
-        let (pool, s) = (
-            comparison.handle.database.reader(),
-            &comparison.handle.subscription.name,
-        );
+        let Handle {
+            database,
+            subscription,
+            ..
+        } = comparison.handle;
+        let taken = B::claimed(database.reader(), &subscription.name, &ids);
         // Read the claims first and the parked events later. In the other order, an event that is
         // parked in between would seem to have its effect.
-        let taken = B::claimed(pool, s, &ids).await?.into_iter().collect();
+        let taken = database.statement(taken).await?.into_iter().collect();
         comparison.add(&document, &due, taken).await?;
     }
     let compared = comparison.compare().await?;
@@ -364,13 +369,18 @@ struct Snapshot {
 impl Snapshot {
     async fn of<B: Backend>(handle: &Handle<B>) -> sqlx::Result<Self> {
         let (pool, s) = (handle.database.reader(), &handle.subscription.name);
-        let decisions = B::decisions(pool, s, DECISIONS).await?.into_iter();
-        let executed = decisions
+        let decisions = B::decisions(pool, s, DECISIONS);
+        let executed = handle
+            .database
+            .statement(decisions)
+            .await?
+            .into_iter()
             .filter(|row| row.done_at.is_some() && row.decision.parse::<Decision>().is_ok())
             .map(|row| row.position)
             .max();
+        let state = B::subscription_state(pool, s);
         Ok(Self {
-            state: B::subscription_state(pool, s).await?,
+            state: handle.database.statement(state).await?,
             executed,
         })
     }
@@ -451,11 +461,9 @@ impl<'a, B: Backend, R: Reconcile<B>> Comparison<'a, B, R> {
         mut taken: HashSet<String>,
     ) -> Result<(), ReconcileError> {
         let ids: Vec<&str> = due.iter().map(|entry| entry.id.as_str()).collect();
-        let (pool, s) = (
-            self.handle.database.reader(),
-            &self.handle.subscription.name,
-        );
-        for id in B::without_effect(pool, s, &ids).await? {
+        let (database, s) = (&self.handle.database, &self.handle.subscription.name);
+        let without = B::without_effect(database.reader(), s, &ids);
+        for id in database.statement(without).await? {
             taken.remove(&id);
         }
         let mut due = due;
@@ -494,7 +502,7 @@ impl<'a, B: Backend, R: Reconcile<B>> Comparison<'a, B, R> {
     /// Compares the stored data with what was added.
     async fn compare(&mut self) -> sqlx::Result<Compared> {
         let expected = std::mem::take(&mut self.expected);
-        let mut compared = expected.compare(self.handle.database.reader()).await?;
+        let mut compared = expected.compare(&self.handle.database).await?;
         compared.differences.splice(0..0, self.unreadable.drain(..));
         if let Some(subjects) = &self.subjects {
             // Stored data may be of events that are not of the period.

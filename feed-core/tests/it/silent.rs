@@ -1,0 +1,186 @@
+//! Connections to PostgreSQL that fall silent: nothing waits for them for long, and no transaction outlives its caller.
+
+use std::time::Duration;
+
+use feed_core::consumer::{
+    Compared, DecideError, Handle, Period, Reconcile, ReconcileError, reconcile,
+};
+use feed_core::{Database, DatabaseOptions, Received, Subscription};
+use futures_util::future::join_all;
+use harness::wire::{Lost, Wire};
+use harness::{FreshDatabase, tables};
+use sqlx::migrate::Migrate;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Executor, PgPool, Pool, Postgres};
+
+use crate::support::{BASE, Publisher, Recorder, consumer, consumer_database, serve, until};
+
+/// Shorter than any limit of ours.
+const IMPATIENT: Duration = Duration::from_millis(200);
+
+async fn wire_before(fresh: &FreshDatabase) -> Wire {
+    Wire::before(fresh.url(), Lost::Request).await
+}
+
+/// A pool of a host, as small as it may be.
+async fn pool(url: &str) -> PgPool {
+    let pool = PgPoolOptions::new().max_connections(4);
+    pool.connect(url).await.unwrap()
+}
+
+async fn until_idle(pool: &Pool<Postgres>) {
+    until("all connections are back", async || {
+        pool.num_idle() == pool.size() as usize
+    })
+    .await;
+}
+
+/// The server is there again at once, for new connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_have_gone_leave_no_silent_connection_in_the_pool() {
+    let fresh = FreshDatabase::postgres().await;
+    let wire = wire_before(&fresh).await;
+    let database = Database::<Postgres>::open(&wire.url).await.unwrap();
+    let pool = database.reader();
+    let all = 0..pool.options().get_max_connections();
+    let held = join_all(all.clone().map(|_| pool.acquire())).await;
+    drop(held);
+    until_idle(pool).await;
+    wire.silence_all();
+    let asked = all.map(|_| tokio::time::timeout(IMPATIENT, pool.execute("SELECT 1")));
+    for asked in join_all(asked).await {
+        assert!(asked.is_err(), "{asked:?}");
+    }
+    // Within the time that a request waits for a connection.
+    pool.execute("SELECT 1").await.unwrap();
+}
+
+/// PostgreSQL answers `BEGIN` later than we wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_begins_too_late_is_not_open_in_the_pool_of_a_host() {
+    let fresh = FreshDatabase::postgres().await;
+    let wire = wire_before(&fresh).await;
+    let pool = pool(&wire.url).await;
+    let database = Database::with_pool(pool.clone(), DatabaseOptions::default());
+    let database = database.await.unwrap();
+    wire.silence("BEGIN ISOLATION");
+    let late = database.begin().await;
+    assert!(matches!(late, Err(sqlx::Error::Io(_))), "{late:?}");
+    wire.resume();
+    until_idle(&pool).await;
+    let open = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    assert_eq!(tables::number(fresh.url(), open).await, 0);
+}
+
+/// The host stops waiting for the start, while migrations wait for those of another instance.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_is_given_up_leaves_no_lock_in_the_pool_of_a_host() {
+    let fresh = FreshDatabase::postgres().await;
+    let mut other = tables::postgres(fresh.url()).await;
+    other.lock().await.unwrap();
+    let pool = pool(fresh.url()).await;
+    let start = Database::with_pool(pool.clone(), DatabaseOptions::default());
+    let start = tokio::spawn(start);
+    let locks = async |count| {
+        let locks = "SELECT count(*) FROM pg_locks JOIN pg_database ON database = pg_database.oid
+                     WHERE locktype = 'advisory' AND datname = current_database()";
+        until("locks are held or awaited", async || {
+            tables::number(fresh.url(), locks).await == count
+        })
+        .await;
+    };
+    locks(2).await;
+    start.abort();
+    other.unlock().await.unwrap();
+    locks(0).await;
+}
+
+/// Listening is only waiting: nothing else says that the connection is dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_listener_is_replaced() {
+    let fresh = FreshDatabase::postgres().await;
+    let wire = wire_before(&fresh).await;
+    let database = Database::<Postgres>::open(&wire.url).await.unwrap();
+    let publisher = Publisher::on(database, BASE).await;
+    let running = tokio::spawn(publisher.feed.clone().run());
+    let listening = "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    let listen = async |count| {
+        until("it listens", async || {
+            tables::number(fresh.url(), listening).await == count
+        })
+        .await;
+    };
+    listen(1).await;
+    wire.silence_all();
+    // Beside that of before, whose server knows nothing.
+    listen(2).await;
+    // Its place in the pool is free again.
+    let pool = publisher.database.reader();
+    let all = 1..pool.options().get_max_connections();
+    for one in join_all(all.map(|_| pool.acquire())).await {
+        one.unwrap();
+    }
+    running.abort();
+}
+
+/// Compares nothing.
+#[derive(Default)]
+struct Nothing;
+
+impl Reconcile<Postgres> for Nothing {
+    fn expect(&mut self, _: &Received, _: bool) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn compare(self, _: &Database<Postgres>) -> sqlx::Result<Compared> {
+        Ok(Compared::default())
+    }
+}
+
+/// No request waits for these, which would end them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn comparisons_decisions_and_sweeps_end_when_their_connections_fall_silent() {
+    let fresh = FreshDatabase::postgres().await;
+    let publisher = Publisher::<Postgres>::open(fresh.url()).await;
+    let feed = serve(publisher.feed.router()).await + "/feed";
+    let wire = wire_before(&fresh).await;
+    let database = consumer_database::<Postgres>(&wire.url).await;
+    let consumer = consumer(&database, &feed, Recorder::default()).await;
+    let handle = consumer.handle();
+    let silent = async |wire: &Wire| until("it is silent", async || wire.is_silent()).await;
+
+    wire.silence("subscription::set_reconciled");
+    let comparing = tokio::spawn(async move {
+        reconcile::<_, Nothing>(&handle, Period::default(), |_, _| ()).await
+    });
+    silent(&wire).await;
+    wire.silence("undo::sweep");
+    let running = tokio::spawn(consumer.run());
+    silent(&wire).await;
+    let other = wire_before(&fresh).await;
+    let database = Database::<Postgres>::open(&other.url).await.unwrap();
+    let subscription = Subscription::new("order", feed.parse().unwrap());
+    let operator = Handle::open(database, subscription).await.unwrap();
+    other.silence("subscription::pause");
+    let pausing = tokio::spawn(async move { operator.pause("a check", "eve").await });
+    silent(&other).await;
+    // The server would end the transaction, and say so.
+    other.silence_all();
+    // What is swept next.
+    wire.silence("claim::sweep");
+    silent(&wire).await;
+    running.abort();
+
+    let compared = comparing.await.unwrap();
+    assert!(
+        matches!(compared, Err(ReconcileError::Database(sqlx::Error::Io(_)))),
+        "{compared:?}"
+    );
+    let paused = pausing.await.unwrap();
+    assert!(
+        matches!(paused, Err(DecideError::Database(sqlx::Error::Io(_)))),
+        "{paused:?}"
+    );
+}
