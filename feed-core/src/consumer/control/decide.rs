@@ -13,7 +13,7 @@ use super::selection::Selection;
 use crate::consumer::sanitize::printable;
 use crate::store::Backend;
 use crate::store::decide::{Decided, NewDecision, Skipping, Verb, not_carried_out};
-use crate::store::operate::ParkedEvent;
+use crate::store::operate::{InstanceStatus, ParkedEvent};
 
 /// The most events that one transaction skips or parks again.
 const AT_ONCE: i64 = 1000;
@@ -202,7 +202,7 @@ impl<B: Backend> Handle<B> {
             }
         }
         if events > 0 {
-            self.notify_instances().await?;
+            self.notify_instances().await;
         }
         Ok(events)
     }
@@ -256,7 +256,7 @@ impl<B: Backend> Handle<B> {
         };
         let position = B::decide(&mut tx, &self.subscription.name, &decided).await?;
         tx.commit().await?;
-        self.notify_instances().await?;
+        self.notify_instances().await;
         Ok(position)
     }
 
@@ -287,7 +287,7 @@ impl<B: Backend> Handle<B> {
             "{by} has taken back decision {position}: {}",
             undone.outcome
         );
-        self.notify_instances().await?;
+        self.notify_instances().await;
         Ok(undone)
     }
 
@@ -321,9 +321,8 @@ impl<B: Backend> Handle<B> {
     /// Parks the events again that a decision has skipped, as far as that is possible.
     async fn unskip(&self, position: i64, by: &str) -> Result<Option<Undone>, DecideError> {
         // It would apply later events of the subject, and leave the kept event as it is.
-        let older = self.instances(ALL).await?.into_iter();
-        let mut older = older.filter(|instance| instance.alive && instance.version.is_none());
-        if let Some(older) = older.next() {
+        let mut instances = self.instances(ALL).await?.into_iter();
+        if let Some(older) = instances.find(InstanceStatus::is_older) {
             return Err(DecideError::CannotUndo(
                 position,
                 NoUndo::Older(older.instance),
