@@ -493,6 +493,25 @@ mod tests {
         assert!(serving.await.is_ok());
     }
 
+    /// A feed numbers its last events before its database is closed.
+    #[tokio::test]
+    async fn what_is_added_later_is_closed_before() {
+        let (sender, closed) = std::sync::mpsc::channel();
+        let closing = |name: &'static str| {
+            let sender = sender.clone();
+            async move { sender.send(name).expect("a receiver") }
+        };
+        let site = Mounted::new(Router::new());
+        let site = site.with_closing(closing("database"));
+        let site = site.with_closing(closing("feed"));
+        let listener = listen(([127, 0, 0, 1], 0).into(), false).await;
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        let served = serve(listener.expect("a port"), site, shutdown).await;
+        assert!(served.is_ok(), "{served:?}");
+        assert_eq!(closed.try_iter().collect::<Vec<_>>(), ["feed", "database"]);
+    }
+
     /// A signal before that has nobody who listens to it.
     #[tokio::test]
     async fn a_service_begins_with_the_credentials_that_its_file_has_then() {
