@@ -9,7 +9,7 @@ mod start_page;
 
 use std::process::ExitCode;
 
-use feed_chassis::{Mounted, ServeError, ServerSettings, Settings, reachable, run};
+use feed_chassis::{Mounted, ServeError, ServerSettings, Settings, block_on, reachable, run};
 use feed_console::{DatabaseSettings, Follow, StatusSettings};
 use feed_core::consumer::FeedCredentials;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,11 @@ use tracing::info;
 use config::{Command, CommandLine, Config};
 use services::Services;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    block_on(run_shop())
+}
+
+async fn run_shop() -> ExitCode {
     let (CommandLine { config, command }, credentials) = CommandLine::parse();
     match command {
         Some(Command::Demo(config)) => return demo::run(config).await,

@@ -317,7 +317,7 @@ impl<B: Backend> Sequencer<B> {
         self.rewrites.load(Ordering::Relaxed)
     }
 
-    /// Runs until `shutdown`; then numbers the rest, so that no event waits for another instance.
+    /// Runs until `shutdown`, then [finishes](Sequencer::finish).
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
         let mut notifications = Notifications::<B>::on(CHANNEL);
         let listens = self.access == Access::Write;
@@ -393,6 +393,11 @@ impl<B: Backend> Sequencer<B> {
                 notifications.listen(&self.database);
             }
         }
+        self.finish().await;
+    }
+
+    /// Numbers the rest, so that no event waits for another instance.
+    pub(crate) async fn finish(&self) {
         match self.number_all(BUSY).await {
             Ok(read) if read.unnumbered => {
                 warn!("left events without a number: the head is locked")

@@ -201,8 +201,12 @@ async fn each_service_has_its_database_and_no_other() {
     assert_eq!(order.stop().await, Some(0));
     succeed(tool("dropdb", &["order"])).await;
     make_roles(&copy, &socket).await;
-    let restore = ["--no-owner", "--role", "order", "--dbname", "order", &dump];
+    let restore = ["--single-transaction", "--no-owner", "--role", "order"];
+    let restore = [&restore[..], &["--dbname", "order", &dump]].concat();
     succeed(tool("pg_restore", &restore)).await;
+    // Over a database that is there, nothing is restored: its sequences would be set back.
+    let over = tool("pg_restore", &restore).output().unwrap();
+    assert!(!over.status.success());
     let fresh = url(&copy, "order", &socket);
     std::fs::write(&file, format!("{fresh}\n")).unwrap();
     order.start().await;

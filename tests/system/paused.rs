@@ -108,6 +108,13 @@ async fn a_pause_lasts_until_it_is_ended(backend: Backend) {
     );
     let out = invoice.run(&["resume"]).await.with(0);
     assert!(out.contains("when the service starts"), "{out}");
+
+    // One that knows nothing of pauses.
+    let older = "INSERT INTO feed_instance (subscription, instance, alive_until)
+                 VALUES ('order', 'invoice-old', '2100-01-01T00:00:00.000Z')";
+    tables::run(system.invoice.database.url(), older).await;
+    let out = invoice.run(&["pause", "--reason", "x"]).await.with(0);
+    assert!(out.contains("stop the process of invoice-old."), "{out}");
 }
 
 async fn instances_are_listed_with_what_an_operator_needs(backend: Backend) {

@@ -230,3 +230,39 @@ async fn defaults_of_a_role_change_nothing() {
         }
     }
 }
+
+/// A SQLite file says so itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_tables_are_logged_once() {
+    let mut order = Service::new("order", Backend::Postgres).await;
+    order.set("RUST_LOG", "info".to_owned());
+    for _ in 0..2 {
+        order.start().await;
+        let log = order.process().unwrap().log();
+        let created = "created the tables of a new, empty database at postgres";
+        assert_eq!(log.matches(created).count(), 1, "{log}");
+        assert_eq!(order.stop().await, Some(0));
+    }
+}
+
+/// The events of requests in flight get their numbers before the database is closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_under_load_leaves_no_event_without_a_number() {
+    let mut order = load::order().await;
+    let url = order.database.url().to_owned();
+    for _ in 0..3 {
+        let before = tables::number(&url, "SELECT count(*) FROM orders").await;
+        let client = order.client.clone();
+        let load = tokio::spawn(async move { load::place_at_once(&client, 5_000).await });
+        until("the load has begun", async || {
+            let placed = tables::number(&url, "SELECT count(*) FROM orders").await;
+            (placed > before + 100).then_some(())
+        })
+        .await;
+        assert_eq!(order.stop().await, Some(0));
+        load.abort();
+        let left = "SELECT count(*) FROM feed_outbox";
+        assert_eq!(tables::number(&url, left).await, 0);
+        order.start().await;
+    }
+}

@@ -65,7 +65,8 @@ async fn restore(service: &mut Service, file: &Path) {
         service.database = FreshDatabase::postgres().await;
         let mut restore = program("pg_restore");
         restore
-            .args(["--no-owner", "--dbname", service.database.url()])
+            .args(["--single-transaction", "--no-owner"])
+            .args(["--dbname", service.database.url()])
             .arg(file);
         succeed(restore).await;
     } else {

@@ -32,6 +32,7 @@ mod origin;
 mod path;
 mod probe;
 mod problems;
+mod program;
 mod progress;
 mod read_once;
 mod requests;
@@ -57,10 +58,11 @@ pub use origin::same_origin;
 pub use path::Number;
 pub use probe::reachable;
 pub use problems::ProblemsAsPages;
+pub use program::{block_on, stop_signal};
 pub use progress::Progress;
 pub use read_once::read_once;
 pub use run::run;
-pub use serve::{Mounted, ServeError, listen, serve, stop_signal};
+pub use serve::{Mounted, ServeError, listen, serve};
 pub use service_description::ServiceDescription;
 pub use settings::{
     ServerSettings, Settings, parse_address, parse_duration, parse_url, with_defaults,

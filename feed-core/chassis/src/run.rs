@@ -8,11 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::probe::probe;
+use super::program::stop_signal;
 use super::starting::answer_while;
 use super::telemetry::report;
-use super::{
-    Mounted, ServeError, Settings, listen, serve, start_logging, start_tracing, stop_signal,
-};
+use super::{Mounted, ServeError, Settings, listen, serve, start_logging, start_tracing};
 use feed_http::with_causes;
 
 /// The pause after an attempt to start; it doubles up to the longest. An attempt itself waits for what is away, so these

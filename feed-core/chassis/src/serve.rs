@@ -1,7 +1,7 @@
 //! Listens, serves, and stops cleanly.
 
 use std::future::Future;
-use std::io::{ErrorKind, IsTerminal, stdin};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -129,7 +129,8 @@ impl Mounted {
         self.description.as_deref()
     }
 
-    /// Waits for `closing` after everything else has stopped: to close a database.
+    /// Waits for `closing` after the last request and the background tasks: to close a database. What is added later is
+    /// done before: it may need the database.
     #[must_use]
     pub fn with_closing(mut self, closing: impl Future<Output = ()> + Send + 'static) -> Self {
         self.closing.push(Closing(Box::pin(closing)));
@@ -324,7 +325,7 @@ pub async fn serve(
             None => (&mut server).await,
         };
         while tasks.next().await.is_some() {}
-        for closing in closing {
+        for closing in closing.into_iter().rev() {
             closing.0.await;
         }
         served
@@ -342,43 +343,6 @@ pub async fn serve(
             Ok(())
         }
     }
-}
-
-/// The same on Linux and macOS, except on MIPS.
-const SIGXFSZ: std::ffi::c_int = 25;
-
-/// Cancels `shutdown` at `SIGTERM` or Ctrl-C, and when its terminal is closed. Any other `SIGHUP` ends nothing, also
-/// before there are credentials to read again, and where there are none. A file that reaches the size limit (`ulimit -f`) no
-/// longer ends the process: a write to it fails, as on a full disk.
-///
-/// # Errors
-///
-/// Returns an error if the process cannot receive signals.
-pub fn stop_signal(shutdown: CancellationToken) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let had_terminal = stdin().is_terminal();
-    // By default it ends the process silently.
-    let _listened_to = signal(SignalKind::from_raw(SIGXFSZ))?;
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                // A closed terminal is none any more.
-                _ = hangup.recv() => {
-                    if had_terminal && !stdin().is_terminal() {
-                        break;
-                    }
-                }
-            }
-        }
-        info!("stopping");
-        shutdown.cancel();
-    });
-    Ok(())
 }
 
 /// Reloads the credentials at each `SIGHUP`. An invalid file changes nothing: the earlier
@@ -527,6 +491,25 @@ mod tests {
         assert!(ended.is_err(), "{ended:?}");
         shutdown.cancel();
         assert!(serving.await.is_ok());
+    }
+
+    /// A feed numbers its last events before its database is closed.
+    #[tokio::test]
+    async fn what_is_added_later_is_closed_before() {
+        let (sender, closed) = std::sync::mpsc::channel();
+        let closing = |name: &'static str| {
+            let sender = sender.clone();
+            async move { sender.send(name).expect("a receiver") }
+        };
+        let site = Mounted::new(Router::new());
+        let site = site.with_closing(closing("database"));
+        let site = site.with_closing(closing("feed"));
+        let listener = listen(([127, 0, 0, 1], 0).into(), false).await;
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        let served = serve(listener.expect("a port"), site, shutdown).await;
+        assert!(served.is_ok(), "{served:?}");
+        assert_eq!(closed.try_iter().collect::<Vec<_>>(), ["feed", "database"]);
     }
 
     /// A signal before that has nobody who listens to it.

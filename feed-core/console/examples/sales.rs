@@ -143,7 +143,6 @@ impl ServiceOn<Sqlite> for Sales {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    service::main_on::<Sales, Sqlite>().await
+fn main() -> ExitCode {
+    feed_chassis::block_on(service::main_on::<Sales, Sqlite>())
 }

@@ -17,13 +17,14 @@ use std::process::ExitCode;
 
 use command_line::{Command, Program};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match Program::parse().command {
-        Command::Serve(serve) => serve::main(*serve).await,
-        Command::Deliver(deliver) => deliver::main(*deliver).await,
-        Command::Tail(tail) => tail::main(tail).await,
-        Command::Check(check) => check::main(check).await,
-        Command::Status(status) => status::main(status).await,
-    }
+fn main() -> ExitCode {
+    feed_chassis::block_on(async {
+        match Program::parse().command {
+            Command::Serve(serve) => serve::main(*serve).await,
+            Command::Deliver(deliver) => deliver::main(*deliver).await,
+            Command::Tail(tail) => tail::main(tail).await,
+            Command::Check(check) => check::main(check).await,
+            Command::Status(status) => status::main(status).await,
+        }
+    })
 }

@@ -224,9 +224,13 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let ended = CancellationToken::new();
         let mut beside = self.spawn_beside(&ended);
         while !stop.is_cancelled() {
-            // A dropped round leaves no transaction open: transactions run in tasks of their own.
-            let round = tokio::select! {
-                round = self.poll_once() => round,
+            // A dropped round or pause leaves no transaction open: transactions run in tasks of their own.
+            let round = async {
+                let round = self.poll_once().await;
+                self.pause_after(&round).await;
+            };
+            tokio::select! {
+                () = round => {}
                 () = stop.cancelled() => break,
                 Some(Err(failed)) = beside.join_next() => {
                     // Without these tasks the consumer would look healthy until its leases end, and
@@ -234,8 +238,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                     assert!(failed.is_cancelled(), "a task of the consumer has ended: {failed:?}");
                     break;
                 }
-            };
-            self.pause_after(&round).await;
+            }
         }
         // The leases are kept until the last transaction has ended: without them it would be rolled back.
         let transactions = &self.follower.instance.transactions;

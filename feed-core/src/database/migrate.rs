@@ -6,8 +6,11 @@ use std::sync::PoisonError;
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
+use tracing::{info, warn};
+
 use super::Database;
 use super::schema::Schema;
+use crate::http::with_causes;
 use crate::store::{AppliedMigration, Backend, DatabaseError};
 
 /// Where feed-core lists its own.
@@ -80,6 +83,9 @@ VALUES ({version}, '{stored}', TRUE, {begin}{hex}{end}, 0);
             return Err(DatabaseError::Pending(missing.join(", ")));
         }
         self.knows(schema);
+        if !self.shared.read_only {
+            self.raise_sequences(B::MIGRATIONS).await;
+        }
         Ok(())
     }
 
@@ -112,8 +118,40 @@ VALUES ({version}, '{stored}', TRUE, {begin}{hex}{end}, 0);
             &self.shared.health,
         )
         .await?;
+        // Of a file, the one that made it says so.
+        if table == TABLE && applied.is_empty() && self.shared.file.is_none() {
+            info!(
+                "created the tables of a new, empty database at {self}; if there was one before, stop the service and \
+                 restore that"
+            );
+        }
         self.knows(schema);
+        self.raise_sequences(files).await;
         Ok(())
+    }
+
+    /// Repairs the sequences of the tables that these migrations create. A logical replication copies the rows alone: the
+    /// numbers would be given out again, and events of one subject be applied in another order than they came (I6).
+    async fn raise_sequences(&self, files: &[(i64, &'static str, &'static str)]) {
+        let ours = |table: &str| {
+            let create = format!("CREATE TABLE {table} (");
+            files.iter().any(|(_, _, sql)| sql.contains(&create))
+        };
+        let raised = B::raise_sequences(&self.shared.pools.writer, ours);
+        match self.statement(raised).await {
+            Ok(raised) => {
+                for (column, last) in raised {
+                    warn!(
+                        "the sequence of {column} was behind the rows of its table, and is at {last} now: a replication \
+                         copies rows, and no sequences"
+                    );
+                }
+            }
+            Err(error) => warn!(
+                error = with_causes(&error),
+                "cannot check that no sequence is behind the rows of its table, as after a replication"
+            ),
+        }
     }
 
     /// Compares it from now on with what is there.

@@ -233,6 +233,13 @@ impl<B: Backend> Feed<B> {
         self.inner.sequencer.run(self.inner.shutdown.clone()).await;
     }
 
+    /// Publishes what requests in flight have committed after [`Feed::run`] has ended, so that no event waits for another
+    /// instance: call it after the last request, before the database is closed. It waits a second at most for a locked head,
+    /// and logs what it cannot do.
+    pub async fn finish(self) {
+        self.inner.sequencer.finish().await;
+    }
+
     /// Publishes committed events once. [`Feed::run`] does so continually.
     ///
     /// # Errors

@@ -96,6 +96,15 @@ pub(crate) trait Open: sqlx::Database {
         schema: Option<&str>,
         health: &ConnectionHealth,
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
+
+    /// Sets the sequences of identity columns that are behind the rows of their tables to the highest number there. Only
+    /// tables that `ours` names. Returns each such column, with that number.
+    fn raise_sequences(
+        _: &Pool<Self>,
+        _ours: impl Fn(&str) -> bool + Send,
+    ) -> impl Answer<Vec<(String, i64)>> {
+        async { Ok(Vec::new()) }
+    }
 }
 
 /// Whether the database answers, and what it is.

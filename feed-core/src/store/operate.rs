@@ -175,6 +175,12 @@ impl InstanceStatus {
     pub fn takes_events(&self) -> bool {
         self.alive && self.retired_at.is_none()
     }
+
+    /// Returns true if it is alive and its program is of an older version, which knows neither pauses nor retirements.
+    #[must_use]
+    pub fn is_older(&self) -> bool {
+        self.alive && self.version.is_none()
+    }
 }
 
 /// Writes an instant with milliseconds.

@@ -36,6 +36,7 @@ mod planner;
 mod query;
 mod reconcile;
 mod replay;
+mod restored;
 mod retry;
 mod retry_stopped;
 mod row_cases;

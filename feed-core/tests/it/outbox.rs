@@ -21,6 +21,7 @@ harness::on_both_databases! {
     an_event_is_published_although_nobody_says_so
     before_there_is_a_feed_no_event_is_lost
     an_event_that_the_database_refuses_takes_no_number
+    an_event_of_a_request_that_outlasts_the_feed_is_published
 }
 
 async fn an_event_of_a_rolled_back_transaction_is_never_published<B: Testable>(url: &str) {
@@ -318,4 +319,15 @@ async fn an_event_that_the_database_refuses_takes_no_number<B: Testable>(url: &s
     tx.commit().await.ok();
     publisher.publish(2).await;
     assert_eq!(publisher.get("/feed", &[]).await.sequences(), [2, 1]);
+}
+
+/// A service that stops finishes requests in flight, after its feed has numbered what there was.
+async fn an_event_of_a_request_that_outlasts_the_feed_is_published<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.shutdown.cancel();
+    publisher.feed.clone().run().await;
+    publisher.commit_unnumbered(&event("order/1")).await;
+    publisher.feed.clone().finish().await;
+    let numbered = "SELECT sequence FROM feed_log";
+    assert_eq!(B::numbers(&publisher.database, numbered).await, [1]);
 }

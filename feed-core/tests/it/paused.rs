@@ -1,8 +1,9 @@
 //! A subscription that an operator has paused takes no event, and an instance that is retired takes none.
 
-use feed_core::Consumer;
-use feed_core::consumer::{DecideError, Polled};
+use feed_core::consumer::{DecideError, Decision, Handle, Polled};
+use feed_core::{Consumer, Database, Subscription};
 use futures_util::future::join;
+use sqlx::Postgres;
 
 use crate::support::{Fail, Recorder, Scene, Testable, consumer, effects, until, urns};
 
@@ -15,6 +16,7 @@ harness::on_both_databases! {
     a_retired_instance_leaves_its_share_to_the_others
     the_last_instance_is_not_retired
     an_instance_that_has_been_silent_is_retired
+    an_instance_of_an_older_version_is_not_retired
 }
 
 impl<B: Testable> Scene<B> {
@@ -295,4 +297,47 @@ async fn the_last_instance_is_not_retired<B: Testable>(url: &str) {
     assert!(matches!(refused, DecideError::LastInstance(_)), "{refused}");
     let working = operator.instances(10).await.unwrap();
     assert_eq!(working.iter().filter(|it| it.takes_events()).count(), 1);
+}
+
+/// PostgreSQL refuses notifications when too many wait to be read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_is_made_although_no_instance_can_be_notified() {
+    let fresh = harness::FreshDatabase::postgres().await;
+    let scene = Scene::<Postgres>::new(fresh.url()).await;
+    let mut consumer = scene
+        .consumer(Recorder::failing("order/0", Fail::Park))
+        .await;
+    let ids = scene.publisher.publish(1).await;
+    consumer.poll_once().await.unwrap();
+    let full = "DO $$ BEGIN
+            CREATE FUNCTION pg_notify(TEXT, TEXT) RETURNS VOID LANGUAGE plpgsql
+                AS 'BEGIN RAISE ''too many notifications in the NOTIFY queue''; END';
+            EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database());
+        END $$";
+    Postgres::run(&scene.database, full).await;
+    let database = Database::<Postgres>::open(fresh.url()).await.unwrap();
+    let notified = "SELECT pg_notify('any', '')";
+    assert!(Postgres::try_run(&database, notified).await.is_err());
+    let subscription = Subscription::new("order", scene.feed.parse().unwrap());
+    let operator = Handle::to_read(database, subscription);
+    operator.pause("the ledger moves", "eve").await.unwrap();
+    operator.unpause("eve").await.unwrap();
+    operator.retry(&ids[0].urn(), "eve").await.unwrap();
+    operator.skip(&ids[0].urn(), "a test", "eve").await.unwrap();
+    let replay = operator.decide(Decision::Replay(1), "eve").await.unwrap();
+    operator.undo(replay, "eve").await.unwrap();
+    assert_eq!(operator.decisions(10).await.unwrap().len(), 6);
+}
+
+/// It knows nothing of that, and would take events all the same.
+async fn an_instance_of_an_older_version_is_not_retired<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    let _other = scene.consumer(Recorder::default()).await;
+    let older = "INSERT INTO feed_instance (subscription, instance, alive_until)
+                 VALUES ('order', 'older', '2100-01-01T00:00:00.000Z')";
+    B::run(&scene.database, older).await;
+    let refused = scene.operator.retire("older", "why", "eve").await;
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, DecideError::Older(_)), "{refused:?}");
+    assert_eq!(scene.operator.decisions(1).await.unwrap().len(), 0);
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use feed_core::consumer::Selection;
+use feed_core::{Consumer, Subscription};
+use harness::fake::{Atom, Entry, Fake, Reply};
 use sqlx::Sqlite;
+use tokio_util::sync::CancellationToken;
 
 use crate::faulty_effect::{FaultyEffect, Mistake, SUBJECT, Scene};
 use crate::support::{
@@ -13,6 +16,7 @@ use crate::support::{
 harness::on_both_databases! {
     a_subject_with_many_waiting_events_delays_no_other
     many_retries_do_not_wait_for_a_renewal
+    an_instance_that_stops_does_not_wait_for_data
 }
 
 /// A round takes a hundred subjects, and the next one follows at once: a renewal of the leases, which finds what is due,
@@ -85,4 +89,38 @@ async fn a_subject_with_many_waiting_events_delays_no_other<B: Testable>(url: &s
     let of_subject = "SELECT event_id FROM effect WHERE subject = 'order/3' ORDER BY position";
     let taken = B::texts(&scene.database, of_subject).await;
     assert_eq!(taken, urns(&scene.ids));
+}
+
+/// Retries continue in a pause between two rounds, and fetch what is missing.
+async fn an_instance_that_stops_does_not_wait_for_data<B: Testable>(url: &str) {
+    let fake = Fake::start().await;
+    let entry = Entry::new("tag:example.com,2026:1", "2026-05-01T00:00:00Z").src("/data");
+    fake.at("/feed", Reply::feed(Atom::foreign([entry]).xml()));
+    let database = consumer_database::<B>(url).await;
+    let subscription = Subscription {
+        poll_interval: Duration::MAX,
+        ..Subscription::new("order", fake.url("/feed").parse().unwrap())
+    };
+    let (stop, effect) = (CancellationToken::new(), Recorder::default());
+    let consumer = Consumer::open(database.clone(), subscription, effect, stop.clone()).await;
+    let consumer = consumer.unwrap();
+    let handle = consumer.handle();
+    let running = tokio::spawn(consumer.run());
+    until("the event is parked", async || {
+        handle.status().await.unwrap().parked == 1
+    })
+    .await;
+    fake.news();
+    fake.at("/data", Reply::never());
+    let all = Selection::default();
+    handle.retry_selected(&all, "eve").await.unwrap();
+    until("its data is fetched", async || {
+        fake.targets().contains(&"/data".to_owned())
+    })
+    .await;
+    stop.cancel();
+    let stopped = tokio::time::timeout(Duration::from_secs(10), running).await;
+    stopped.expect("it stops at once").unwrap();
+    let held = "SELECT count(*) FROM feed_partition WHERE lease_owner IS NOT NULL";
+    assert_eq!(B::numbers(&database, held).await, [0]);
 }

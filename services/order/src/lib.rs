@@ -127,5 +127,6 @@ fn mounted<S: Store>(service: Service<S>) -> Mounted {
         .with_pages(service.frame)
         .with_open(http::OPEN)
         .with_metrics(service.feed.clone())
+        .with_closing(service.feed.clone().finish())
         .with_task(service.feed.run())
 }

@@ -2,11 +2,14 @@
 
 use std::process::ExitCode;
 
-use feed_chassis::run;
+use feed_chassis::{block_on, run};
 use order::{CommandLine, Config};
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    block_on(run_order())
+}
+
+async fn run_order() -> ExitCode {
     let CommandLine { config, command } = CommandLine::parse();
     if let Some(command) = command {
         return order::execute(config, command).await;

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    shipping::main().await
+fn main() -> ExitCode {
+    feed_chassis::block_on(shipping::main())
 }

@@ -150,7 +150,7 @@ impl ReportedStatus {
     #[must_use]
     pub fn behind(&self) -> Option<String> {
         let Behind { events, seconds } = self.lag?;
-        Some(behind(Lag { events, seconds }))
+        Some(behind(Lag { events, seconds }, self.halted.is_some()))
     }
 
     fn judged(&self) -> Vec<Concern> {
@@ -179,7 +179,9 @@ impl ReportedStatus {
                 _ => ("no instance reports", GONE),
             };
             concerns.push(Concern::new(Kind::Unattended, text, Some(why.to_owned())));
-        } else if let Some(silent) = self.silent() {
+        } else if self.halted.is_none()
+            && let Some(silent) = self.silent()
+        {
             let text = format!("the feed has not answered for {}", span(silent));
             concerns.push(Concern::new(Kind::Silent, text, None));
         }
@@ -354,6 +356,10 @@ mod tests {
             alone["retired"] = json!(retired);
             assert_eq!(concerns(alone.clone()), [expected]);
         }
+        let mut halted = well.clone();
+        halted["halted"] = json!("another feed");
+        halted["lag"] = json!({"events": 0, "seconds": 300});
+        assert_eq!(concerns(halted), ["halted: another feed"]);
         let all = json!({"halted": "h", "paused": {}, "parked": 2, "last_error": "e", "instances": 0,
                          "lag": {"seconds": 300}});
         let expected = [

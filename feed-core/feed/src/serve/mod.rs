@@ -210,6 +210,7 @@ async fn open<B: Backend>(
         .with_readable(feed::READABLE)
         .with_pages(frame)
         .with_metrics(feed.clone())
+        .with_closing(feed.clone().finish())
         .with_task(feed.run()))
 }
 

@@ -14,7 +14,7 @@ use crate::consumer::sanitize::printable;
 use crate::database::timeout::TRANSACTION;
 use crate::store::Backend;
 use crate::store::decide::{Decided, NewDecision, Skipping, Verb, not_carried_out};
-use crate::store::operate::ParkedEvent;
+use crate::store::operate::{InstanceStatus, ParkedEvent};
 
 /// The most events that one transaction skips or parks again.
 const AT_ONCE: i64 = 1000;
@@ -206,7 +206,7 @@ impl<B: Backend> Handle<B> {
             }
         }
         if events > 0 {
-            self.notify_instances().await?;
+            self.notify_instances().await;
         }
         Ok(events)
     }
@@ -264,7 +264,7 @@ impl<B: Backend> Handle<B> {
             Ok::<_, DecideError>(position)
         };
         let position = self.database.within(TRANSACTION, stored).await?;
-        self.notify_instances().await?;
+        self.notify_instances().await;
         Ok(position)
     }
 
@@ -298,7 +298,7 @@ impl<B: Backend> Handle<B> {
             "{by} has taken back decision {position}: {}",
             undone.outcome
         );
-        self.notify_instances().await?;
+        self.notify_instances().await;
         Ok(undone)
     }
 
@@ -334,9 +334,8 @@ impl<B: Backend> Handle<B> {
     /// Parks the events again that a decision has skipped, as far as that is possible.
     async fn unskip(&self, position: i64, by: &str) -> Result<Option<Undone>, DecideError> {
         // It would apply later events of the subject, and leave the kept event as it is.
-        let older = self.instances(ALL).await?.into_iter();
-        let mut older = older.filter(|instance| instance.alive && instance.version.is_none());
-        if let Some(older) = older.next() {
+        let mut instances = self.instances(ALL).await?.into_iter();
+        if let Some(older) = instances.find(InstanceStatus::is_older) {
             return Err(DecideError::CannotUndo(
                 position,
                 NoUndo::Older(older.instance),

@@ -117,6 +117,9 @@ pub enum DecideError {
     /// The instance is retired already.
     #[error("the instance {0} is retired already, by {1}")]
     Retired(String, String),
+    /// The instance runs an older version, which would take events all the same.
+    #[error("the instance {0} runs an older version, which cannot be retired: stop its process")]
+    Older(String),
     /// No other instance would take its events.
     #[error("no instance but {0} takes events: start another one first, or pause the subscription")]
     LastInstance(String),

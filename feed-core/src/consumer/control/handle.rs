@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 #[cfg(feature = "schemars")]
 use schemars::JsonSchema;
 use serde::Serialize;
+use tracing::warn;
 use url::Url;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
@@ -22,6 +23,7 @@ use crate::consumer::source::redact::redact_url;
 use crate::consumer::subscription::Subscription;
 use crate::database::Database;
 use crate::event::Sequence;
+use crate::http::with_causes;
 use crate::partition::PARTITIONS;
 use crate::store::consume::CHANNEL;
 use crate::store::decide::{Cause, Decided};
@@ -102,13 +104,20 @@ impl<B: Backend> Handle<B> {
         }
     }
 
-    /// Notifies the instances of a decision.
-    pub(super) async fn notify_instances(&self) -> sqlx::Result<()> {
+    /// Notifies the instances of a decision that is stored: that succeeds also if the notification fails, since they
+    /// look by themselves when they renew their leases.
+    pub(super) async fn notify_instances(&self) {
         if let Some(leases) = &self.leases {
             leases.look_now();
         }
         let notified = B::notify(self.database.writer(), CHANNEL);
-        self.database.statement(notified).await
+        if let Err(error) = self.database.statement(notified).await {
+            let s = &self.subscription.name;
+            warn!(
+                error = with_causes(&error),
+                "cannot notify the instances of {s} of a decision; they find it within seconds"
+            );
+        }
     }
 
     /// Returns the state of the subscription.

@@ -46,7 +46,7 @@ impl<B: Backend> Handle<B> {
             }
         }
         warn!("{by} paused the subscription {s}: {reason}");
-        self.notify_instances().await?;
+        self.notify_instances().await;
         Ok(())
     }
 
@@ -74,7 +74,7 @@ impl<B: Backend> Handle<B> {
         };
         self.database.within(TRANSACTION, resumed).await?;
         warn!("{by} resumed the subscription {s}");
-        self.notify_instances().await?;
+        self.notify_instances().await;
         Ok(())
     }
 
@@ -95,12 +95,17 @@ impl<B: Backend> Handle<B> {
     ///
     /// # Errors
     ///
-    /// Returns an error if no instance of the last hour has that name, if it is retired already, if no other one takes
-    /// events, if `reason` or `by` cannot be recorded, or if the database failed.
+    /// Returns an error if no instance of the last hour has that name, if it is retired already, if its version is older, if
+    /// no other one takes events, if `reason` or `by` cannot be recorded, or if the database failed.
     pub async fn retire(&self, instance: &str, reason: &str, by: &str) -> Result<(), DecideError> {
         let by = check_name(by).map_err(DecideError::Name)?;
         let reason = check_reason(reason).map_err(DecideError::Reason)?;
         let s = &self.subscription.name;
+        let named = |known: &InstanceStatus| known.instance == instance;
+        let known = self.instances(ALL).await?.into_iter().find(named);
+        if known.is_some_and(|known| known.is_older()) {
+            return Err(DecideError::Older(instance.to_owned()));
+        }
         let decided = NewDecision {
             decision: &format!("retire {instance}"),
             reason: Some(reason),
@@ -117,8 +122,7 @@ impl<B: Backend> Handle<B> {
             Ok::<_, DecideError>(true)
         };
         if !self.database.within(TRANSACTION, retired).await? {
-            let known = self.instances(ALL).await?;
-            let known = known.into_iter().find(|known| known.instance == instance);
+            let known = self.instances(ALL).await?.into_iter().find(named);
             let name = instance.to_owned();
             return Err(match known {
                 None => DecideError::NoSuchInstance(name),
@@ -130,7 +134,7 @@ impl<B: Backend> Handle<B> {
             });
         }
         warn!("{by} retired the instance {instance} of {s}: {reason}");
-        self.notify_instances().await?;
+        self.notify_instances().await;
         Ok(())
     }
 }

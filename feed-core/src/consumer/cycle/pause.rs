@@ -116,7 +116,6 @@ async fn wait<B: Backend, E: Effect<B>>(follower: &Follower<B, E>, until: Instan
 async fn rest<B: Backend, E: Effect<B>>(follower: &Follower<B, E>, until: Instant) {
     tokio::select! {
         () = tokio::time::sleep_until(until) => {}
-        () = follower.shutdown.cancelled() => {}
         () = follower.leases.wake.notified() => {}
     }
 }

@@ -1,6 +1,8 @@
 //! Prefetches the documents of a walk forward, and the data of wanted events, in a task of its own
 //! while earlier ones are applied. Only a few are in memory (I11).
 
+use std::panic::resume_unwind;
+
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -55,9 +57,16 @@ impl Prefetch {
         Self { steps, fetching }
     }
 
-    /// Returns the next document; `None` after the last one.
+    /// Returns the next document; `None` after the last one, which ends it.
     pub(crate) async fn next(&mut self) -> Result<Option<Step>, WalkError> {
-        self.steps.recv().await.transpose()
+        match self.steps.recv().await {
+            Some(step) => step.map(Some),
+            // A panic must not look like the end of the feed.
+            None => match (&mut self.fetching).await {
+                Err(ended) if ended.is_panic() => resume_unwind(ended.into_panic()),
+                _ => Ok(None),
+            },
+        }
     }
 }
 
@@ -95,4 +104,28 @@ async fn step(
         end,
         whole,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::source::document::tests::{numbered, read};
+    use crate::consumer::source::fetch::Source;
+    use crate::consumer::source::walk::Limits;
+    use crate::consumer::subscription::Subscription;
+
+    #[tokio::test]
+    async fn a_panic_is_not_the_end_of_the_feed() {
+        let document = read(&numbered(1, 2, "")).expect("a document");
+        let source = Source::new(&Subscription::new("order", document.address().clone()));
+        let limits = Limits {
+            documents: 3,
+            bytes: 10_000,
+        };
+        let walk = Walk::back(&source, document, limits);
+        let mut steps = Prefetch::start(walk, 3, |_| panic!("attempt to divide by zero"));
+        let next = tokio::spawn(async move { steps.next().await.map(|step| step.is_some()) });
+        let ended = next.await.expect_err("a panic");
+        assert!(ended.is_panic(), "{ended:?}");
+    }
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor, PgPool, Postgres, SqlSafeStr, SqlStr};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgPool, Postgres, SqlSafeStr, SqlStr,
+};
 use tracing::{info, warn};
 
 use super::session;
@@ -160,6 +162,23 @@ impl Open for Postgres {
             transactions: pool,
             begin: session::begin_adopted(options.schema.as_deref()),
         })
+    }
+
+    async fn raise_sequences(
+        pool: &PgPool,
+        ours: impl Fn(&str) -> bool + Send,
+    ) -> sqlx::Result<Vec<(String, i64)>> {
+        let mut session = pool.acquire().await?;
+        let mut raised = Vec::new();
+        for (table, column, raise) in session::identities(&mut session).await? {
+            if !ours(&table) {
+                continue;
+            }
+            let last = sqlx::query_scalar(AssertSqlSafe(raise));
+            let last: Option<i64> = last.fetch_optional(&mut *session).await?;
+            raised.extend(last.map(|last| (format!("{table}.{column}"), last)));
+        }
+        Ok(raised)
     }
 
     /// Holds sqlx's advisory lock meanwhile.

@@ -20,7 +20,7 @@ impl NativeConsume for Postgres {
         sqlx::query(
             "WITH -- subscription::create
              subscription AS (
-                 INSERT INTO feed_subscription (name) VALUES ($1) ON CONFLICT DO NOTHING
+                 INSERT INTO feed_subscription (name) VALUES ($1) ON CONFLICT (name) DO NOTHING
                  RETURNING name
              )
              INSERT INTO feed_partition (subscription, partition)
@@ -209,7 +209,7 @@ impl NativeConsume for Postgres {
                       AS event (event_id, sequence, subject)
              LEFT JOIN own ON TRUE
              ORDER BY event_id
-             ON CONFLICT DO NOTHING RETURNING event_id"
+             ON CONFLICT (subscription, event_id) DO NOTHING RETURNING event_id"
         ))
         .bind(s)
         .bind(ids)

@@ -294,3 +294,22 @@ pub(super) async fn connection_limit(session: &mut PgConnection) -> sqlx::Result
     let row = session.fetch_optional(sql).await?;
     row.map_or(Ok(None), |row| row.try_get(0))
 }
+
+/// Returns the identity columns of the schema: the table, the column, and the statement that sets its sequence to the highest
+/// number there if the next one would not be above it, and returns that.
+pub(super) async fn identities(
+    session: &mut PgConnection,
+) -> sqlx::Result<Vec<(String, String, String)>> {
+    let identities = sqlx::query_as(
+        "SELECT -- session::identities
+         relname::text, attname::text,
+         format('SELECT setval(%L, rows.last) FROM (SELECT max(%I) AS last FROM %s) AS rows, %s AS numbers
+                 WHERE rows.last >= numbers.last_value + numbers.is_called::int',
+                numbers, attname, attrelid::regclass, numbers)
+         FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid,
+              pg_get_serial_sequence(attrelid::regclass::text, attname) AS numbers
+         WHERE attidentity <> '' AND NOT attisdropped AND relnamespace = current_schema()::regnamespace
+         ORDER BY relname",
+    );
+    identities.fetch_all(session).await
+}

@@ -27,7 +27,7 @@ impl NativeConsume for Sqlite {
         let mut tx = begin(pool).await?;
         sqlx::query(
             "INSERT -- subscription::create
-             INTO feed_subscription (name) VALUES ($1) ON CONFLICT DO NOTHING",
+             INTO feed_subscription (name) VALUES ($1) ON CONFLICT (name) DO NOTHING",
         )
         .bind(s)
         .execute(&mut *tx)
@@ -227,7 +227,7 @@ impl NativeConsume for Sqlite {
             "INSERT -- consumer::claim
              INTO feed_claim (subscription, event_id, sequence, subject)
              SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2)
-             WHERE TRUE ON CONFLICT DO NOTHING RETURNING event_id",
+             WHERE TRUE ON CONFLICT (subscription, event_id) DO NOTHING RETURNING event_id",
         )
         .bind(s)
         .bind(json!(events).to_string())

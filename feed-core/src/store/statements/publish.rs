@@ -55,7 +55,7 @@ impl Publish for Db {
             "INSERT -- feed::create
              INTO feed_head (only_row, feed_id, epoch, page_size, created, updated)
              SELECT TRUE, $1, $2, $3, now, now FROM (SELECT {NOW_MILLIS} AS now) AS clock
-             WHERE TRUE ON CONFLICT DO NOTHING"
+             WHERE TRUE ON CONFLICT (only_row) DO NOTHING"
         ))
         .bind(feed_id)
         .bind(epoch.as_str())

@@ -3,7 +3,7 @@
 use super::Listing;
 use super::check_pause;
 use super::lists::named;
-use super::words::{grouped, moment, number};
+use super::words::{MOST, grouped, moment, number};
 use crate::command::{By, CommandError, Done, print, print_json, say, table};
 use feed_core::Backend;
 use feed_core::consumer::{Handle, InstanceStatus};
@@ -26,7 +26,16 @@ pub(super) async fn pause<B: Backend>(
     by: By,
 ) -> Result<Done, CommandError> {
     handle.pause(reason, &by.name()?).await?;
-    say("Paused: no event is taken or retried until `resume`.")
+    let instances = handle.instances(MOST).await?;
+    let older = instances.iter().filter(|instance| instance.is_older());
+    let older: Vec<&str> = older.map(|instance| instance.instance.as_str()).collect();
+    match older.as_slice() {
+        [] => say("Paused: no event is taken or retried until `resume`."),
+        _ => say(&format!(
+            "Paused, but an instance of an older version takes events all the same: stop the process of {}.",
+            older.join(", ")
+        )),
+    }
 }
 
 /// `resume`, without a flag

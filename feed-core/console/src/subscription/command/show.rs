@@ -136,7 +136,7 @@ fn text(document: &StatusDocument) -> String {
     if status.begins > 0 {
         row("Begins after", grouped(status.begins));
     }
-    row("Lag", behind(status.lag));
+    row("Lag", behind(status.lag, status.halted.is_some()));
     if let Some(pace) = &document.pace {
         row(
             "Pace",

@@ -33,11 +33,12 @@ pub(in crate::subscription) fn span(seconds: i64) -> String {
     }
 }
 
-/// Formats the lag of a subscription: `2 events, 5 s`.
-pub(in crate::subscription) fn behind(lag: Lag) -> String {
+/// Formats the lag of a subscription: `2 events, 5 s`. A halted one does not ask the feed, whose silence is then no news.
+pub(in crate::subscription) fn behind(lag: Lag, halted: bool) -> String {
     let events = counted(lag.events, "event");
     match (lag.events, lag.seconds) {
         (0, None | Some(0)) => "none".to_owned(),
+        (0, _) if halted => "none known".to_owned(),
         (0, Some(silent)) => format!(
             "none known, but the feed has not answered for {}",
             span(silent)
@@ -132,7 +133,10 @@ mod tests {
 
     #[test]
     fn lag_has_no_time_before_the_first_event() {
-        let behind = |events, seconds| behind(Lag { events, seconds });
+        let halted = |seconds| behind(Lag { events: 0, seconds }, true);
+        assert_eq!(halted(Some(0)), "none");
+        assert_eq!(halted(Some(300)), "none known");
+        let behind = |events, seconds| behind(Lag { events, seconds }, false);
         assert_eq!(behind(0, Some(0)), "none");
         let silent = "none known, but the feed has not answered for 5 min";
         assert_eq!(behind(0, Some(300)), silent);

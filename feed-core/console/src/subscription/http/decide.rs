@@ -302,6 +302,7 @@ pub(super) fn problem(error: DecideError) -> Problem {
         | DecideError::NotPaused
         | DecideError::UnderWay
         | DecideError::Retired(..)
+        | DecideError::Older(_)
         | DecideError::LastInstance(_) => {
             Problem::new(StatusCode::CONFLICT, "refused", NOT_ALLOWED, detail)
         }

@@ -164,7 +164,7 @@ impl Page {
                 @if status.begins > 0 {
                     dt { "Begins after" } dd { (grouped(status.begins)) }
                 }
-                dt { "Lag" } dd { (behind(status.lag)) }
+                dt { "Lag" } dd { (behind(status.lag, status.halted.is_some())) }
                 @if let Some(pace) = &self.document.pace {
                     dt { "Pace" } dd { (sentence(&words(pace, status.lag.events, status.is_stopped()))) }
                 }
