@@ -89,6 +89,15 @@ impl Leases {
         }
     }
 
+    /// Counts the feed as in contact during `work`, which follows an answer of it: it is not asked meanwhile.
+    pub(crate) async fn without_feed<T>(&self, work: impl Future<Output = T>) -> T {
+        let suffices = |until| self.heartbeat(|own| own.quiet_until = until);
+        suffices(Some(DateTime::<Utc>::MAX_UTC));
+        let done = work.await;
+        suffices(None);
+        done
+    }
+
     /// Records that a document shows events that are not taken, the oldest of which has that date.
     pub(crate) fn record_lag_since(&self, oldest: Option<DateTime<Utc>>) {
         if let Some(oldest) = oldest {
@@ -197,6 +206,18 @@ mod tests {
         assert!(renews());
         leases.heard(Some(7));
         assert!(!renews());
+    }
+
+    #[tokio::test]
+    async fn work_that_follows_an_answer_of_the_feed_is_no_silence() {
+        let leases = Leases::default();
+        let contact = || leases.heartbeat(|own| own.last_contact);
+        let begun = Utc::now();
+        let during = leases.without_feed(async { contact() }).await;
+        assert!(during >= Some(begun));
+        let end = contact();
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(contact(), end);
     }
 
     fn census(instances: i64, held: i64, free: i64) -> Census {

@@ -179,15 +179,15 @@ impl Source {
         let error = with_causes(&error);
         match self.wait.cut(held, Instant::now()) {
             true => info!(
-                "{} answers, but a request that waits there is cut after {} s ({error}), as by a proxy \
-                 with a time limit. Asks it to wait for {} s from now on, and each hour for longer. To \
-                 have longer waits, raise that limit above {} s",
+                "{} answers, but two requests in a row that waited there were cut after {} s ({error}), as by a \
+                 proxy with a time limit, or by instances that went away. Asks it to wait for {} s from now on, and \
+                 each hour for longer. If there is such a limit, raise it above {} s to have longer waits",
                 self.requester.named(self.feed_url()),
                 held.as_secs(),
                 self.wait.next(Instant::now()).as_secs(),
                 (WAIT + BEGINS).as_secs(),
             ),
-            false => debug!("a wait was cut again after {} s: {error}", held.as_secs()),
+            false => debug!("a wait was cut after {} s: {error}", held.as_secs()),
         }
         Ok(HeadAnswer {
             waited: true,
