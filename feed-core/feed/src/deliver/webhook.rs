@@ -213,7 +213,7 @@ mod tests {
             StatusCode::SERVICE_UNAVAILABLE,
             StatusCode::INTERNAL_SERVER_ERROR,
         ] {
-            let first = OnceLock::new();
+            let first = Arc::new(OnceLock::new());
             let answer = async move |ConnectInfo(from): ConnectInfo<SocketAddr>| match *first
                 .get_or_init(|| from)
                 == from

@@ -220,6 +220,21 @@ mod tests {
         assert_eq!(contact(), end);
     }
 
+    #[test]
+    fn a_clock_that_was_ahead_hides_no_silence() {
+        let (now, hour) = (Utc::now(), chrono::TimeDelta::hours(1));
+        let mut heartbeat = Heartbeat {
+            last_contact: Some(now + hour),
+            taken_until: Some(now + hour),
+            ..Heartbeat::default()
+        };
+        for later in [now, now + hour / 2] {
+            heartbeat.keep_contact(later);
+            let known = (heartbeat.last_contact, heartbeat.taken_until);
+            assert_eq!(known, (Some(now), Some(now)));
+        }
+    }
+
     fn census(instances: i64, held: i64, free: i64) -> Census {
         Census {
             instances,
