@@ -326,7 +326,7 @@ impl<B: Backend> Sequencer<B> {
         }
         let (mut next, mut paced) = (Instant::now(), Instant::now());
         let mut committed = false;
-        let (mut failing, mut is_stuck) = (None, false);
+        let (mut failures, mut is_stuck) = (0_u32, false);
         let mut second = OpenSecond::default();
         let mut closing: Option<JoinHandle<sqlx::Result<()>>> = None;
         let mut closes_from = Instant::now();
@@ -362,7 +362,7 @@ impl<B: Backend> Sequencer<B> {
             match self.step(std::mem::take(&mut committed), &mut second).await {
                 Ok((pause, due)) => {
                     self.trace_published(begun).await;
-                    if failing.take().is_some() {
+                    if std::mem::take(&mut failures) > 0 {
                         info!("the database answers again");
                     }
                     is_stuck = self.report_stuck(is_stuck);
@@ -381,15 +381,15 @@ impl<B: Backend> Sequencer<B> {
                 }
                 Err(error) => {
                     self.database.learn_from(&error);
-                    let error = with_causes(&error);
-                    if failing.as_ref() != Some(&error) {
-                        error!(error, "cannot number events");
-                        failing = Some(error);
+                    // Repeat from time to time, so that the log of each hour contains it.
+                    if failures % 100 == 0 {
+                        error!(error = with_causes(&error), "cannot number events");
                     }
+                    failures += 1;
                     next = Instant::now() + TICK;
                 }
             }
-            if failing.is_none() && listens {
+            if failures == 0 && listens {
                 notifications.listen(&self.database);
             }
         }
@@ -430,6 +430,7 @@ impl<B: Backend> Sequencer<B> {
         committed: bool,
         second: &mut OpenSecond,
     ) -> sqlx::Result<(Duration, Option<(Head, DateTime<Utc>)>)> {
+        self.database.check_file()?;
         let mut read = if committed {
             self.number_all(BUSY).await?
         } else {
@@ -546,5 +547,35 @@ mod tests {
         assert_eq!(second.closes_at(&read(2, 20_100)), at(23_000));
         // The clock goes back: answers have had later dates.
         assert_eq!(second.closes_at(&read(3, 15_000)), at(23_000));
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[tokio::test]
+    async fn a_file_that_was_removed_is_noticed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("feed.db");
+        let url = format!("sqlite:{}", path.display());
+        let database = Database::<sqlx::Sqlite>::open(&url);
+        let database = database.await.expect("a database");
+        let base = "http://localhost/".parse().expect("an address");
+        let settings = crate::FeedSettings::new(base, "Orders");
+        let stop = CancellationToken::new();
+        let feed = crate::Feed::open(database.clone(), settings, stop).await;
+        feed.expect("a feed");
+        let sequencer = Sequencer::new(database, Access::Write).await;
+        let sequencer = sequencer.expect("a head");
+        let mut second = OpenSecond::default();
+        sequencer
+            .step(false, &mut second)
+            .await
+            .expect("it is there");
+        let away = path.with_extension("away");
+        std::fs::rename(&path, &away).expect("moved");
+        assert!(sequencer.step(false, &mut second).await.is_err());
+        std::fs::rename(&away, &path).expect("moved back");
+        sequencer
+            .step(false, &mut second)
+            .await
+            .expect("it is back");
     }
 }

@@ -364,7 +364,7 @@ async fn waits_that_are_cut_become_shorter<B: Recording>(url: &str) {
             (waits().len() >= 4).then_some(())
         })
         .await;
-        assert_eq!(waits()[..4], [20, 1, 1, 1], "{name}");
+        assert_eq!(waits()[..4], [20, 20, 1, 1], "{name}");
         assert_eq!(seen.ids().await, Numbered::ids(3));
         // A feed that is down is reported as before.
         fake.at("/feed", Reply::status(504));

@@ -116,7 +116,8 @@ impl Problem {
         )
     }
 
-    /// `503` with `Retry-After`: a retry may succeed soon.
+    /// `503` with `Retry-After`: a retry may succeed soon. It has a connection of its own, which a balancer may assign to
+    /// another instance.
     #[must_use]
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let title = "The service cannot answer right now";
@@ -127,6 +128,7 @@ impl Problem {
             detail,
         )
         .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+        .header(header::CONNECTION, HeaderValue::from_static("close"))
     }
 
     /// `500`: an internal error, logged where it happened.

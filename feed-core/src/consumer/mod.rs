@@ -206,7 +206,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             Ok(Polled::Applied(_) | Polled::UpToDate { .. }) => leases.reach(seen.sequence),
             Ok(Polled::Halted) | Err(_) => {
                 leases.mark_unknown();
-                self.follower.source.forget_redirect();
+                self.follower.source.start_over();
             }
             Ok(_) => {}
         }

@@ -3,9 +3,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::progress::position::{
     InvalidPosition, cursor_at, discontinuity, position_after, position_at,
 };
+use super::progress::trust::Trust;
 use super::received::Received;
 use super::sanitize::printable;
 use super::source::backlog::Backlog;
@@ -83,6 +86,7 @@ pub struct Tail {
     source: Source,
     interval: Duration,
     place: Place,
+    trust: Trust,
 }
 
 #[derive(Debug)]
@@ -122,6 +126,7 @@ impl Tail {
             source: Source::new(subscription),
             interval: subscription.poll_interval,
             place: Place::New(from),
+            trust: Trust::default(),
         }
     }
 
@@ -142,24 +147,35 @@ impl Tail {
     ///
     /// Returns an error if the feed cannot be read, or does not continue from here.
     pub async fn next(&mut self) -> Result<Tailed, TailError> {
+        let read = self.read().await;
+        if read.is_err() {
+            self.source.start_over();
+        }
+        read
+    }
+
+    async fn read(&mut self) -> Result<Tailed, TailError> {
+        let bypasses = self.trust.must_bypass_caches(Instant::now());
+        if bypasses {
+            self.source.recheck_configured_url().await?;
+        }
         match &self.place {
             Place::New(from) => {
                 let from = from.clone();
                 self.begin(from).await
             }
-            Place::At {
-                position,
-                behind: true,
-            } => {
+            Place::At { position, behind } => {
                 let at = position.clone();
-                self.catch_up(at).await
-            }
-            Place::At { position, .. } => {
-                let at = position.clone();
-                self.head(at).await
+                match *behind || bypasses {
+                    true => self.catch_up(at).await,
+                    false => self.head(at).await,
+                }
             }
             Place::Known { validators, .. } => {
-                let validators = validators.clone();
+                let validators = match bypasses {
+                    true => Validators::default(),
+                    false => validators.clone(),
+                };
                 self.unnumbered_head(validators).await
             }
         }
@@ -226,6 +242,7 @@ impl Tail {
         if let Some(reason) = discontinuity(&at, &document, &end) {
             return Err(TailError::Lost(reason));
         }
+        self.trust.answered();
         let to = position_after(&at, &document, &end);
         self.take(&document, &at, to).await
     }
@@ -237,9 +254,11 @@ impl Tail {
             last_modified: at.last_modified.clone(),
         };
         let head = self.source.head(&validators, true, true).await?;
+        let rest = self.interval.max(head.fresh);
         let Some(new) = head.new else {
+            self.trust.trust_304();
             if !head.waited {
-                tokio::time::sleep(self.interval.max(head.fresh)).await;
+                tokio::time::sleep(rest).await;
             }
             return Ok(Tailed {
                 is_newest: true,
@@ -249,6 +268,13 @@ impl Tail {
         let Some(end) = new.document.cursor.clone() else {
             return Err(PollError::NotSequenced(redact_url(self.source.feed_url())).into());
         };
+        let has_news = end.sequence > at.sequence;
+        self.trust.head(has_news);
+        // With its first tag the next request can wait at the server.
+        let first_tag = at.etag.is_none() && new.validators.etag.is_some();
+        if !has_news && !head.waited && !first_tag {
+            tokio::time::sleep(rest).await;
+        }
         let shows_it = at.sequence == 0 || new.document.at(at.sequence).is_some();
         let continues = discontinuity(&at, &new.document, &end).is_none();
         if !continues || !(new.delta || shows_it) {
@@ -337,6 +363,7 @@ impl Tail {
             is_newest: true,
             ..Tailed::default()
         };
+        self.trust.head(head.new.is_some());
         if let (Some(new), Place::Known { window, ids, .. }) = (head.new, &self.place) {
             let (window, ids) = (window.clone(), ids.clone());
             tailed = self.unnumbered(window, ids, new).await?;

@@ -1,5 +1,6 @@
 //! Readiness: the database answers, and its schema fits this program.
 
+use std::io;
 use std::time::Duration;
 
 use super::Database;
@@ -9,6 +10,10 @@ use crate::store::Backend;
 /// The timeout of the check; the caller is a machine that asks again soon. It is shorter than the timeouts of callers:
 /// that of `--probe` is three seconds.
 const TIMEOUT: Duration = Duration::from_millis(2_500);
+
+const FILE_REMOVED: &str = "the database's file was removed, or is another one now: what this process still \
+     writes to the old one is lost with it. Stop the service, restore the file, and start \
+     the service only then: without the file it would begin with a new, empty database";
 
 impl<B: Backend> Database<B> {
     /// For `/health/ready`: the database answers, can be written to unless it was opened
@@ -39,13 +44,18 @@ impl<B: Backend> Database<B> {
         B::file(&self.shared.pools.writer) == self.shared.file
     }
 
+    /// Fails if the database's file was removed or replaced.
+    #[cfg(any(feature = "consume", feature = "publish"))]
+    pub(crate) fn check_file(&self) -> sqlx::Result<()> {
+        match self.is_there() {
+            true => Ok(()),
+            false => Err(io::Error::new(io::ErrorKind::NotFound, FILE_REMOVED).into()),
+        }
+    }
+
     async fn check_schemas(&self) -> Result<(), Problem> {
         if !self.is_there() {
-            return Err(Problem::unavailable(
-                "the database's file was removed, or is another one now: what this process still \
-                 writes to the old one is lost with it. Stop the service, restore the file, and start \
-                 the service only then: without the file it would begin with a new, empty database",
-            ));
+            return Err(Problem::unavailable(FILE_REMOVED));
         }
         if !self.shared.read_only && B::is_standby(&self.shared.pools.reader).await? {
             return Err(self.standby());

@@ -65,13 +65,15 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Counts as contact while the last answer suffices, and as level until the feed shows a new event.
+    /// Counts as contact while the last answer suffices, and as level until the feed shows a new event. What is later than
+    /// `now` was recorded by a clock that has been set back since, and would hide all silence until then.
     pub(crate) fn keep_contact(&mut self, now: DateTime<Utc>) {
-        let quiet = self.quiet_until.map(|until| until.min(now));
-        self.last_contact = self.last_contact.max(quiet);
-        if self.is_caught_up {
-            self.taken_until = Some(now);
-        }
+        let contact = self.last_contact.max(self.quiet_until);
+        self.last_contact = contact.map(|contact| contact.min(now));
+        self.taken_until = match self.is_caught_up {
+            true => Some(now),
+            false => self.taken_until.map(|until| until.min(now)),
+        };
     }
 
     /// The feed shows events that are not taken; the oldest was published at that time, by the publisher's clock.

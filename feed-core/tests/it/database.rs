@@ -10,7 +10,9 @@ use futures_util::future::join_all;
 use harness::FreshDatabase;
 use sqlx::{Executor, Postgres, Sqlite};
 
-use crate::support::{Publisher, Recorder, Testable, consumer, event, serve, until};
+use crate::support::{
+    Publisher, Recorder, Testable, consumer, consumer_database, effects, event, serve, until,
+};
 
 harness::on_both_databases! {
     instances_that_start_together_migrate_once
@@ -288,4 +290,25 @@ async fn listeners_leave_connections_to_read_with() {
     publisher.shutdown.cancel();
     publishing.await.unwrap();
     consuming.await.unwrap();
+}
+
+/// What it took meanwhile would be taken again after the file is restored.
+#[tokio::test]
+async fn a_consumer_takes_nothing_while_its_file_is_away() {
+    let (source, fresh) = (FreshDatabase::sqlite(), FreshDatabase::sqlite());
+    let publisher = Publisher::<Sqlite>::open(source.url()).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database = consumer_database::<Sqlite>(fresh.url()).await;
+    let mut consumer = consumer(&database, &feed, Recorder::default()).await;
+    let file = fresh.url().trim_start_matches("sqlite:");
+    let away = format!("{file}.away");
+    std::fs::rename(file, &away).unwrap();
+    publisher.publish(1).await;
+    let error = consumer.poll_once().await.unwrap_err();
+    let error = with_causes(&error);
+    assert!(error.contains("file was removed"), "{error}");
+    assert!(effects(&database).await.is_empty());
+    std::fs::rename(&away, file).unwrap();
+    consumer.poll_once().await.unwrap();
+    assert_eq!(effects(&database).await.len(), 1);
 }

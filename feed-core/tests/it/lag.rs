@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
+use chrono::{TimeDelta, Utc};
 use feed_core::consumer::{Decision, Handle, ResumeFrom, Status};
 use feed_core::http::metrics::{Measured, Value};
 use feed_core::{Batch, Consumer, Effect, EffectError};
@@ -19,6 +21,8 @@ on_both_databases! {
     the_lag_is_the_age_of_the_oldest_event_that_is_not_taken
     a_paused_subscription_says_how_old_its_news_is
     a_paused_instance_forgets_the_head_of_a_feed_that_was_replaced
+    an_effect_that_asks_for_a_pause_is_no_silence_of_the_feed
+    a_clock_that_was_ahead_hides_no_silence
 }
 
 /// Takes no event while it is set.
@@ -158,4 +162,53 @@ async fn a_paused_instance_forgets_the_head_of_a_feed_that_was_replaced<B: Testa
     other.handle().pause("a test", "eve").await.unwrap();
     let _ = other.poll_once().await.unwrap();
     assert_eq!(other.handle().status().await.unwrap().head, 5);
+}
+
+/// Asks for a pause, as a webhook does.
+#[derive(Debug)]
+struct Pausing;
+
+impl<B: Testable> Effect<B> for Pausing {
+    async fn apply(&self, _: &mut Transaction<'_, B>, _: &Batch<'_>) -> Result<(), EffectError> {
+        Err(EffectError::Later {
+            reason: "it is busy".to_owned(),
+            after: Some(Duration::from_secs(60)),
+        })
+    }
+}
+
+async fn an_effect_that_asks_for_a_pause_is_no_silence_of_the_feed<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    scene.publisher.publish(1).await;
+    let consumer = consumer(&scene.database, &scene.feed, Pausing).await;
+    let handle = consumer.handle();
+    let running = tokio::spawn(consumer.run());
+    until("the effect has asked for a pause", async || {
+        handle.status().await.unwrap().last_error.is_some()
+    })
+    .await;
+    let contact = async || handle.status().await.unwrap().last_contact;
+    let before = contact().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(contact().await > before);
+    running.abort();
+}
+
+async fn a_clock_that_was_ahead_hides_no_silence<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    scene.publisher.publish(1).await;
+    let mut consumer = consumer(&scene.database, &scene.feed, Recorder::default()).await;
+    consumer.poll_once().await.unwrap();
+    let ahead = format!(
+        "UPDATE feed_instance SET last_contact = {0}, taken_until = {0}",
+        B::IN_AN_HOUR
+    );
+    B::run(&scene.database, &ahead).await;
+    let soon = Utc::now() + TimeDelta::minutes(1);
+    // It corrects this itself, with its next report.
+    assert!(scene.status().await.last_contact.unwrap() < soon);
+    // One that has ended does not.
+    let ended = "UPDATE feed_instance SET alive_until = started_at";
+    B::run(&scene.database, ended).await;
+    assert_eq!(scene.status().await.last_contact, None);
 }

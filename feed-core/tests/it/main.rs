@@ -29,6 +29,7 @@ mod leap_second;
 mod lease;
 mod mistakes;
 mod number_at_commit;
+mod one_server;
 mod outbox;
 mod page_size;
 mod paused;

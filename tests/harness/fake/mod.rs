@@ -32,6 +32,8 @@ pub struct Asked {
     pub headers: Vec<(String, Vec<u8>)>,
     /// When it arrived.
     pub at: Instant,
+    /// The number of its connection, from 1.
+    pub connection: usize,
 }
 
 impl Asked {
@@ -122,10 +124,13 @@ impl Fake {
         let shared = Arc::clone(&state);
         // Ends with the runtime of its test, and the connections with it.
         tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
+            for connection in 1.. {
+                let Ok((socket, _)) = listener.accept().await else {
+                    break;
+                };
                 let state = Arc::clone(&shared);
                 // Many tests are about a client that disconnects.
-                tokio::spawn(async move { serve(socket, &state).await });
+                tokio::spawn(async move { serve(socket, connection, &state).await });
             }
         });
         Self { address, state }
@@ -204,7 +209,7 @@ impl State {
 }
 
 /// Answers the requests of one connection, until one side closes it.
-async fn serve(mut socket: TcpStream, state: &State) -> std::io::Result<()> {
+async fn serve(mut socket: TcpStream, connection: usize, state: &State) -> std::io::Result<()> {
     let mut received = Vec::new();
     loop {
         let end = loop {
@@ -216,7 +221,7 @@ async fn serve(mut socket: TcpStream, state: &State) -> std::io::Result<()> {
             }
         };
         let head: Vec<u8> = received.drain(..end + 4).collect();
-        let asked = parse(&head[..end]);
+        let asked = parse(&head[..end], connection);
         lock(&state.asked).push(asked.clone());
         let script = state.script(&asked);
         let upstream = lock(&state.upstream).clone();
@@ -270,7 +275,7 @@ async fn pass_on(socket: &mut TcpStream, asked: &Asked, upstream: &str) -> std::
     socket.shutdown().await
 }
 
-fn parse(head: &[u8]) -> Asked {
+fn parse(head: &[u8], connection: usize) -> Asked {
     let mut lines = head
         .split(|byte| *byte == b'\n')
         .map(|line| line.trim_ascii_end());
@@ -286,6 +291,7 @@ fn parse(head: &[u8]) -> Asked {
         target: words.next().unwrap_or_default(),
         headers: headers.collect(),
         at: Instant::now(),
+        connection,
     }
 }
 

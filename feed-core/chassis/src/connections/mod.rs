@@ -109,12 +109,21 @@ pub(super) async fn serve(
         slow: LogThrottle::default(),
         failures,
     });
-    let failed = LogThrottle::default();
+    let (failed, full) = (LogThrottle::default(), LogThrottle::default());
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = async {
+                if places.available_permits() == 0
+                    && let Some(times) = full.due()
+                {
+                    warn!(
+                        times,
+                        "all {} connections are in use: further clients wait until one ends",
+                        limits.connections
+                    );
+                }
                 let place = Arc::clone(&places).acquire_owned().await;
                 (listener.accept().await, place)
             } => accepted,

@@ -3,9 +3,10 @@
 //! A request cannot be rolled back, so an event is sent at least once. It is sent alone in its transaction: after a crash
 //! at most the last one comes again, with the same id.
 
+use std::error::Error;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -71,41 +72,54 @@ pub(crate) struct Webhook {
     url: Url,
     /// The `source` of the events.
     source: String,
-    client: Client,
+    timeout: Duration,
+    /// A new one after a failure: a balancer may have assigned its connections to an instance that fails.
+    client: Arc<Mutex<Client>>,
     secret: Option<Secret>,
+}
+
+/// The client for a webhook.
+fn client(uses_tls: bool, timeout: Duration) -> Result<Client, Box<dyn Error>> {
+    let builder = Client::builder()
+        .user_agent(concat!("feed/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .timeout(timeout);
+    Ok(tls::configure(builder, uses_tls)?.build()?)
 }
 
 impl Webhook {
     pub(super) fn new(url: Url, source: String, secret: Option<Secret>, timeout: Duration) -> Self {
-        let builder = || {
-            Client::builder()
-                .user_agent(concat!("feed/", env!("CARGO_PKG_VERSION")))
-                .redirect(redirect::Policy::none())
-                .no_proxy()
-                .timeout(timeout)
-        };
-        let uses_tls = url.scheme() == "https";
-        let built = tls::configure(builder(), uses_tls).map(|builder| builder.build());
-        let client = match built {
-            Ok(Ok(client)) => client,
-            failed => {
-                tracing::error!("no certificates of authorities on this machine: {failed:?}");
-                let plain = tls::configure(builder(), false).map(|builder| builder.build());
-                plain
-                    .expect("TLS with constant settings")
-                    .expect("a client with constant settings")
-            }
-        };
+        let client = client(url.scheme() == "https", timeout).unwrap_or_else(|error| {
+            let error = with_causes(&*error);
+            tracing::error!("no certificates of authorities on this machine: {error}");
+            client(false, timeout).expect("a client with constant settings")
+        });
         Self {
             url,
             source,
-            client,
+            timeout,
+            client: Arc::new(Mutex::new(client)),
             secret,
         }
     }
 
-    /// Sends an event, and waits for the answer.
+    /// Sends an event, and waits for the answer. After a failure the next one has a new connection.
     pub(super) async fn send(&self, event: &Received) -> Result<(), EffectError> {
+        let sent = self.send_once(event).await;
+        if !matches!(sent, Ok(()) | Err(EffectError::Park(_)))
+            && let Ok(client) = client(self.url.scheme() == "https", self.timeout)
+        {
+            *self.client() = client;
+        }
+        sent
+    }
+
+    fn client(&self) -> MutexGuard<'_, Client> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send_once(&self, event: &Received) -> Result<(), EffectError> {
         let (id, body) = as_cloud_event(event, &self.source);
         // A feed of others may have an id that no header can have.
         if HeaderValue::from_str(id).is_err() {
@@ -116,7 +130,7 @@ impl Webhook {
         }
         let timestamp = Utc::now().timestamp();
         let mut request = self
-            .client
+            .client()
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/cloudevents+json")
             .header("webhook-id", id)
@@ -181,9 +195,49 @@ fn judge(event: &Received, status: StatusCode, headers: &HeaderMap) -> Result<()
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+    use std::sync::OnceLock;
+
+    use axum::Router;
+    use axum::extract::ConnectInfo;
+    use axum::routing::post;
     use reqwest::header::RETRY_AFTER;
+    use tokio::net::TcpListener;
 
     use super::*;
+
+    /// A balancer assigns connections, and the first one to an instance that fails.
+    #[tokio::test]
+    async fn an_instance_that_fails_is_left_for_another_one() {
+        for failed in [
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::INTERNAL_SERVER_ERROR,
+        ] {
+            let first = Arc::new(OnceLock::new());
+            let answer = async move |ConnectInfo(from): ConnectInfo<SocketAddr>| match *first
+                .get_or_init(|| from)
+                == from
+            {
+                true => failed,
+                false => StatusCode::NO_CONTENT,
+            };
+            let app = Router::new().route("/", post(answer));
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let url = format!("http://{}/", listener.local_addr().expect("an address"));
+            let app = app.into_make_service_with_connect_info::<SocketAddr>();
+            tokio::spawn(async move { axum::serve(listener, app).await });
+            let url = url.parse().expect("a URL");
+            let webhook = Webhook::new(url, String::new(), None, LONGEST_TIMEOUT);
+            let event = Received::default();
+            assert!(webhook.send(&event).await.is_err());
+            for _ in 0..2 {
+                webhook
+                    .send(&event)
+                    .await
+                    .expect("another instance takes it");
+            }
+        }
+    }
 
     #[test]
     fn the_answer_decides_whether_an_event_is_at_fault() {

@@ -142,8 +142,11 @@ async fn replay<B: Backend, E: Effect<B>>(
             Err(reason) => return commit(follower, open, None, Plan::none(reason), false).await,
         }
     }
-    claim_decided(follower, Some(from)).await?;
-    forget(follower, open, from).await?;
+    let forgotten = async {
+        claim_decided(follower, Some(from)).await?;
+        forget(follower, open, from).await
+    };
+    follower.leases.without_feed(forgotten).await?;
     let outcome = format!("takes the events from {from} on again");
     commit(
         follower,

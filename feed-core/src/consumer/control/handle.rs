@@ -112,6 +112,7 @@ impl<B: Backend> Handle<B> {
         }
         let notified = B::notify(self.database.writer(), CHANNEL);
         if let Err(error) = self.database.statement(notified).await {
+            self.database.learn_from(&error);
             let s = &self.subscription.name;
             warn!(
                 error = with_causes(&error),

@@ -16,6 +16,8 @@ use crate::store::consume::Heartbeat;
 pub(in crate::consumer) async fn prepare<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<Option<Polled>, PollError> {
+    // An event that were taken now would be taken again after the file is restored.
+    follower.instance.database.check_file()?;
     renew_if_due(&follower.instance, &follower.leases).await?;
     let signals = follower.leases.signals.borrow().clone();
     if signals.decision.is_some() {

@@ -73,7 +73,7 @@ pub(in crate::consumer) fn record_outcome(
 }
 
 /// Records how long the feed is left alone. Its answer counts as contact until then: it is fresh,
-/// or the poll interval is not over.
+/// the poll interval is not over, or what the effect needs is out of reach, for which the feed is not the cause.
 pub(in crate::consumer) fn record_pause(
     round: &Result<Polled, PollError>,
     pause: Duration,
@@ -82,6 +82,7 @@ pub(in crate::consumer) fn record_pause(
     if matches!(
         round,
         Ok(Polled::Applied(_) | Polled::UpToDate { .. } | Polled::Paused)
+            | Err(PollError::Later { .. })
     ) {
         leases.heartbeat(|heartbeat| heartbeat.quiet_until = Some(Utc::now() + pause));
     }

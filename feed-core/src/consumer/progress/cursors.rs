@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::trust::Trust;
 use crate::consumer::source::entry::FoundEntry;
 use crate::consumer::source::fetch::Validators;
 use crate::event::Sequence;
@@ -19,10 +20,6 @@ use crate::store::consume::{Held, Position};
 /// How long a stored cursor may lag behind the one in memory. Operators and other instances read
 /// the stored one.
 const BEHIND: Duration = Duration::from_secs(3);
-
-/// How long "nothing new" is believed. A cache that repeats it for ever would hide the end of the
-/// feed, and the restore of a feed.
-const BELIEVED: Duration = Duration::from_secs(300);
 
 /// The partitions of one instance, and their cursors.
 #[derive(Debug)]
@@ -36,10 +33,7 @@ pub(crate) struct Cursors {
     leases: Option<u64>,
     /// Since when the stored cursors lag behind.
     behind_since: Option<Instant>,
-    /// When the feed last answered with more than "nothing new".
-    answered: Instant,
-    /// True if the feed has answered "nothing new" since.
-    believed: bool,
+    pub(crate) trust: Trust,
     /// The positions of partitions that are ahead of `seen`, each once. Confirming `seen` does not
     /// confirm these: the feed may have been restored to a state between them.
     pub(crate) unconfirmed: Vec<Position>,
@@ -52,8 +46,7 @@ impl Cursors {
             seen: Position::default(),
             leases: None,
             behind_since: None,
-            answered: Instant::now(),
-            believed: false,
+            trust: Trust::default(),
             unconfirmed: Vec::new(),
         }
     }
@@ -121,32 +114,6 @@ impl Cursors {
     /// Returns when the stored cursors must follow; `None` if they do not lag behind.
     pub(crate) fn store_by(&self) -> Option<Instant> {
         Some(self.behind_since? + BEHIND)
-    }
-
-    /// Records that the feed has answered with more than "nothing new".
-    pub(crate) fn answered(&mut self) {
-        self.answered = Instant::now();
-        self.believed = false;
-    }
-
-    /// Records that the feed has answered "nothing new".
-    pub(crate) fn trust_304(&mut self) {
-        self.believed = true;
-    }
-
-    /// Records the sequence of a head. A head without news may come from a cache, which proves
-    /// nothing.
-    pub(crate) fn head_at(&mut self, sequence: Sequence) {
-        match sequence > self.seen.sequence {
-            true => self.answered(),
-            false => self.trust_304(),
-        }
-    }
-
-    /// Returns true if, at `now`, the next request must bypass caches. A head that is fresh for
-    /// longer is still requested once with its tag.
-    pub(crate) fn must_bypass_caches(&self, now: Instant) -> bool {
-        self.believed && now.duration_since(self.answered) >= BELIEVED
     }
 
     /// Returns the anchors of the partitions in a feed without sequences: one if all are equal;
@@ -231,26 +198,6 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_new_is_not_believed_for_ever() {
-        let mut cursors = Cursors::new();
-        cursors.seen.sequence = 3;
-        let begin = cursors.answered;
-        assert!(
-            !cursors.must_bypass_caches(begin + 2 * BELIEVED),
-            "it was not said yet"
-        );
-        cursors.trust_304();
-        assert!(!cursors.must_bypass_caches(begin + BELIEVED / 2));
-        // Neither a 304 nor a head that ends at our position confirms it.
-        for sequence in [2, 3] {
-            cursors.head_at(sequence);
-            assert!(cursors.must_bypass_caches(begin + BELIEVED));
-        }
-        cursors.head_at(4);
-        assert!(cursors.answered > begin);
-    }
 
     fn held(partition: i64, sequence: Sequence) -> Held {
         let numbered = sequence > 0;

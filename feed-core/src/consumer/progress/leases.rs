@@ -89,6 +89,15 @@ impl Leases {
         }
     }
 
+    /// Counts the feed as in contact during `work`, which follows an answer of it: it is not asked meanwhile.
+    pub(crate) async fn without_feed<T>(&self, work: impl Future<Output = T>) -> T {
+        let suffices = |until| self.heartbeat(|own| own.quiet_until = until);
+        suffices(Some(DateTime::<Utc>::MAX_UTC));
+        let done = work.await;
+        suffices(None);
+        done
+    }
+
     /// Records that a document shows events that are not taken, the oldest of which has that date.
     pub(crate) fn record_lag_since(&self, oldest: Option<DateTime<Utc>>) {
         if let Some(oldest) = oldest {
@@ -197,6 +206,33 @@ mod tests {
         assert!(renews());
         leases.heard(Some(7));
         assert!(!renews());
+    }
+
+    #[tokio::test]
+    async fn work_that_follows_an_answer_of_the_feed_is_no_silence() {
+        let leases = Leases::default();
+        let contact = || leases.heartbeat(|own| own.last_contact);
+        let begun = Utc::now();
+        let during = leases.without_feed(async { contact() }).await;
+        assert!(during >= Some(begun));
+        let end = contact();
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(contact(), end);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_hides_no_silence() {
+        let (now, hour) = (Utc::now(), chrono::TimeDelta::hours(1));
+        let mut heartbeat = Heartbeat {
+            last_contact: Some(now + hour),
+            taken_until: Some(now + hour),
+            ..Heartbeat::default()
+        };
+        for later in [now, now + hour / 2] {
+            heartbeat.keep_contact(later);
+            let known = (heartbeat.last_contact, heartbeat.taken_until);
+            assert_eq!(known, (Some(now), Some(now)));
+        }
     }
 
     fn census(instances: i64, held: i64, free: i64) -> Census {

@@ -70,7 +70,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
         if let Some(reason) = discontinuity(&at, &document, &end) {
             return follower.halt(&reason).await;
         }
-        follower.cursors.answered();
+        follower.cursors.trust.answered();
         follower.leases.heard(Some(end.sequence));
         follower
             .leases

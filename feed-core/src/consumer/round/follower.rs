@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -49,13 +48,9 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
         arrivals: Vec<Arrival>,
         to: Position,
     ) -> Result<Option<usize>, PollError> {
-        // Effects may take long, and the feed is not asked meanwhile.
-        let suffices = |until| self.leases.heartbeat(|own| own.quiet_until = until);
-        suffices(Some(DateTime::<Utc>::MAX_UTC));
+        // Effects may take long.
         let applied = self.applier.apply(&mut self.cursors.held, &arrivals, &to);
-        let applied = applied.await;
-        suffices(None);
-        match applied {
+        match self.leases.without_feed(applied).await {
             Ok(applied) if !applied.fenced => {
                 self.cursors.reach(to);
                 Ok(Some(applied.events))

@@ -53,7 +53,7 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
         (signals.leases, signals.due)
     };
     let asked = follower.leases.asked.swap(false, Ordering::Relaxed);
-    let bypasses = asked || follower.cursors.must_bypass_caches(Instant::now());
+    let bypasses = asked || follower.cursors.trust.must_bypass_caches(Instant::now());
     if bypasses {
         follower.source.recheck_configured_url().await?;
     }
@@ -81,7 +81,7 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     follower.fresh_for = head.fresh;
     follower.leases.heard(None);
     let Some(new) = head.new else {
-        follower.cursors.trust_304();
+        follower.cursors.trust.trust_304();
         return Ok(Polled::UpToDate {
             waited: head.waited || !wait && follower.source.holds_back() != Some(false),
         });
@@ -99,7 +99,7 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
         }
         None if follower.cursors.seen.epoch.is_some() => Err(PollError::NotSequenced(url())),
         None => {
-            follower.cursors.answered();
+            follower.cursors.trust.answered();
             let new = match new.delta {
                 true => follower.source.whole_head().await?.unwrap_or(new),
                 false => new,
@@ -164,7 +164,8 @@ async fn take_head<B: Backend, E: Effect<B>>(
         .leases
         .record_lag_since(document.oldest_after(seen.sequence));
     let (had_tag, before) = (seen.etag.is_some(), seen.sequence);
-    follower.cursors.head_at(end.sequence);
+    let has_news = end.sequence > before;
+    follower.cursors.trust.head(has_news);
     let to = Position {
         etag: validators.etag,
         last_modified: validators.last_modified,
@@ -191,7 +192,7 @@ async fn take_head<B: Backend, E: Effect<B>>(
             None => return Ok(Polled::Interrupted),
         }
     };
-    Ok(match end.sequence > before {
+    Ok(match has_news {
         true => Polled::Applied(applied),
         false => Polled::UpToDate { waited: first_tag },
     })

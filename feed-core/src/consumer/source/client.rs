@@ -35,7 +35,8 @@ pub struct FeedClient(Arc<Configure>);
 type Configure = dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync;
 
 impl FeedClient {
-    /// Creates a client configuration. The consumer may call `configure` more than once.
+    /// Creates a client configuration. The consumer calls `configure` for each new client: at the start, and to have new
+    /// connections after a failed round.
     #[must_use]
     pub fn new(configure: impl Fn(ClientBuilder) -> ClientBuilder + Send + Sync + 'static) -> Self {
         Self(Arc::new(configure))

@@ -121,15 +121,19 @@ impl Source {
         self.moved.as_ref().unwrap_or(self.feed_url())
     }
 
-    /// Forgets a permanent redirect: the feed is no longer at its target.
-    pub(crate) fn forget_redirect(&mut self) {
+    /// Forgets what may lead to one sick server: a permanent redirect, and the connections, which a balancer has
+    /// assigned one by one, and which stay open as long as they are used.
+    pub(crate) fn start_over(&mut self) {
         self.moved = None;
+        self.requester.reconnect();
     }
 
-    /// Requests the configured URL again after a permanent redirect: its target may be a copy of
+    /// Starts over, and requests the configured URL again after a permanent redirect: its target may be a copy of
     /// the feed that no longer changes.
     pub(crate) async fn recheck_configured_url(&mut self) -> Result<(), FetchError> {
-        if self.moved.take().is_some() {
+        let has_moved = self.moved.is_some();
+        self.start_over();
+        if has_moved {
             self.whole_head().await?;
         }
         Ok(())
@@ -175,15 +179,15 @@ impl Source {
         let error = with_causes(&error);
         match self.wait.cut(held, Instant::now()) {
             true => info!(
-                "{} answers, but a request that waits there is cut after {} s ({error}), as by a proxy \
-                 with a time limit. Asks it to wait for {} s from now on, and each hour for longer. To \
-                 have longer waits, raise that limit above {} s",
+                "{} answers, but two requests in a row that waited there were cut after {} s ({error}), as by a \
+                 proxy with a time limit, or by instances that went away. Asks it to wait for {} s from now on, and \
+                 each hour for longer. If there is such a limit, raise it above {} s to have longer waits",
                 self.requester.named(self.feed_url()),
                 held.as_secs(),
                 self.wait.next(Instant::now()).as_secs(),
                 (WAIT + BEGINS).as_secs(),
             ),
-            false => debug!("a wait was cut again after {} s: {error}", held.as_secs()),
+            false => debug!("a wait was cut after {} s: {error}", held.as_secs()),
         }
         Ok(HeadAnswer {
             waited: true,

@@ -9,6 +9,7 @@ use tracing::error;
 use url::Url;
 
 use super::body;
+use super::client::FeedClient;
 use super::credentials::FeedCredentials;
 use super::fetch_error::FetchError;
 use super::option_names::FeedOptionNames;
@@ -23,43 +24,33 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CANNOT_BE_REACHED: &str = "cannot be reached";
 
 /// The client for a feed.
-fn client(subscription: &Subscription) -> Client {
-    let (feed_url, proxy) = (&subscription.feed_url, subscription.proxy.as_ref());
+fn client(
+    feed_url: &Url,
+    proxy: Option<&FeedProxy>,
+    own: Option<&FeedClient>,
+) -> Result<Client, Box<dyn Error>> {
+    let builder = builder(proxy, own);
     // Without certificates nothing has to be installed for plain HTTP.
-    let trusting_nobody = || {
-        let builder = tls::configure(builder(subscription), false).map(ClientBuilder::build);
-        let client = builder.expect("TLS with constant settings");
-        client.expect("a client with constant settings")
-    };
     let is_encrypted = feed_url.scheme() == "https" || proxy.is_some_and(FeedProxy::is_https);
-    match is_encrypted {
-        false => trusting_nobody(),
-        true => encrypting(subscription).unwrap_or_else(|error| {
-            // The service still answers, and each poll says what is missing.
-            error!(
-                error = with_causes(&*error),
-                "no certificates of authorities on this machine: https feeds cannot be read"
-            );
-            trusting_nobody()
-        }),
-    }
-}
-
-/// The client for a feed that is encrypted on the way.
-fn encrypting(subscription: &Subscription) -> Result<Client, Box<dyn Error>> {
-    let builder = builder(subscription);
-    if subscription.client.is_some() {
+    if is_encrypted && own.is_some() {
         // reqwest then makes TLS by itself, of certificates that may be among them.
         tls::install_if_missing();
         return Ok(builder.build()?);
     }
-    Ok(tls::configure(builder, true)?.build()?)
+    Ok(tls::configure(builder, is_encrypted)?.build()?)
+}
+
+/// The client for a feed on a machine without certificates.
+fn trusting_nobody(proxy: Option<&FeedProxy>, own: Option<&FeedClient>) -> Client {
+    let builder = tls::configure(builder(proxy, own), false).map(ClientBuilder::build);
+    let client = builder.expect("TLS with constant settings");
+    client.expect("a client with constant settings")
 }
 
 /// What all requests have in common.
-fn builder(subscription: &Subscription) -> ClientBuilder {
+fn builder(proxy: Option<&FeedProxy>, own: Option<&FeedClient>) -> ClientBuilder {
     let builder = Client::builder().user_agent(concat!("feed-core/", env!("CARGO_PKG_VERSION")));
-    let builder = match &subscription.client {
+    let builder = match own {
         Some(own) => own.configure(builder),
         None => builder,
     };
@@ -73,7 +64,7 @@ fn builder(subscription: &Subscription) -> ClientBuilder {
         // Not even where the environment names one.
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT);
-    match subscription.proxy.as_ref().map(FeedProxy::to_client) {
+    match proxy.map(FeedProxy::to_client) {
         Some(proxy) => builder.proxy(proxy.expect("a URL that was checked")),
         None => builder,
     }
@@ -83,6 +74,8 @@ fn builder(subscription: &Subscription) -> ClientBuilder {
 #[derive(Debug, Clone)]
 pub(super) struct Requester {
     client: Client,
+    /// The service's own settings of that client.
+    own: Option<FeedClient>,
     /// Our credentials are for its origin alone.
     feed_url: Url,
     credentials: Option<FeedCredentials>,
@@ -92,12 +85,37 @@ pub(super) struct Requester {
 
 impl Requester {
     pub(super) fn new(subscription: &Subscription) -> Self {
+        let Subscription {
+            feed_url,
+            credentials,
+            proxy,
+            client: own,
+            names,
+            ..
+        } = subscription.clone();
+        let client = client(&feed_url, proxy.as_ref(), own.as_ref()).unwrap_or_else(|error| {
+            // The service still answers, and each poll says what is missing.
+            error!(
+                error = with_causes(&*error),
+                "no certificates of authorities on this machine: https feeds cannot be read"
+            );
+            trusting_nobody(proxy.as_ref(), own.as_ref())
+        });
         Self {
-            client: client(subscription),
-            feed_url: subscription.feed_url.clone(),
-            credentials: subscription.credentials.clone(),
-            proxy: subscription.proxy.clone(),
-            names: subscription.names,
+            client,
+            own,
+            feed_url,
+            credentials,
+            proxy,
+            names,
+        }
+    }
+
+    /// Uses new connections from now on.
+    pub(super) fn reconnect(&mut self) {
+        // A missing certificate was logged at the start.
+        if let Ok(client) = client(&self.feed_url, self.proxy.as_ref(), self.own.as_ref()) {
+            self.client = client;
         }
     }
 

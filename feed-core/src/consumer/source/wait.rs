@@ -15,13 +15,19 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(WAIT.as_secs() + 10);
 /// gone.
 const SHORTER: Duration = Duration::from_secs(3600);
 
-/// The wait to ask for. A cut halves it; each hour it doubles again.
+/// How much the durations of two waits may differ that the same limit has cut.
+const SAME: Duration = Duration::from_secs(1);
+
+/// The wait to ask for. Two cuts in a row after the same time halve it; each hour it doubles again. One alone may be due to
+/// an instance that went away.
 #[derive(Debug, Clone)]
 pub(crate) struct Wait {
     /// The wait if nothing cuts it.
     bound: Duration,
     longest: Duration,
     since: Instant,
+    /// After which time a wait was cut last, if none has been held for longer since.
+    cut_after: Option<Duration>,
     /// True if a cut was logged, and no wait of full length has succeeded since.
     logged: bool,
 }
@@ -35,6 +41,7 @@ impl Wait {
             bound,
             longest: bound,
             since: Instant::now(),
+            cut_after: None,
             logged: false,
         }
     }
@@ -49,9 +56,13 @@ impl Wait {
         self.longest
     }
 
-    /// Records that a wait was cut at `now`, after this time. Returns true if the log must report
-    /// it.
+    /// Records that a wait was cut at `now`, after this time. Returns true if that shows a limit which the log must
+    /// report.
     pub(crate) fn cut(&mut self, after: Duration, now: Instant) -> bool {
+        let before = self.cut_after.replace(after);
+        if before.is_none_or(|before| before.abs_diff(after) > SAME) {
+            return false;
+        }
         self.longest = Duration::from_secs(after.min(self.longest).as_secs() / 2);
         self.since = now;
         !std::mem::replace(&mut self.logged, true)
@@ -59,6 +70,9 @@ impl Wait {
 
     /// Records an answer that was held back for this time.
     pub(crate) fn held(&mut self, time: Duration) {
+        if self.cut_after.is_some_and(|cut| time > cut + SAME) {
+            self.cut_after = None;
+        }
         if time >= self.bound {
             self.logged = false;
         }
@@ -75,11 +89,18 @@ mod tests {
         let mut wait = Wait::new(WAIT);
         let mut now = Instant::now();
         assert_eq!(wait.next(now), WAIT);
-        assert!(wait.cut(seconds(10), now), "it is news");
+        assert!(
+            !wait.cut(seconds(10), now),
+            "an instance may have gone away"
+        );
+        assert_eq!(wait.next(now), WAIT);
+        assert!(wait.cut(seconds(11), now), "it is news");
         assert_eq!(wait.next(now), seconds(5));
         wait.held(seconds(5));
-        assert!(!wait.cut(seconds(3), now), "it is known");
+        let cut_twice = |wait: &mut Wait, after, now| wait.cut(after, now) | wait.cut(after, now);
+        assert!(!cut_twice(&mut wait, seconds(3), now), "it is known");
         assert_eq!(wait.next(now), seconds(1));
+        assert!(!wait.cut(seconds(1), now));
         assert!(!wait.cut(seconds(1), now));
         assert_eq!(wait.next(now), Duration::ZERO);
         let mut before = Duration::ZERO;
@@ -90,10 +111,31 @@ mod tests {
             assert_eq!(wait.next(now), longer);
             before = longer;
         }
-        assert!(!wait.cut(seconds(25), now), "still known");
+        assert!(!cut_twice(&mut wait, seconds(25), now), "still known");
         assert_eq!(wait.next(now), seconds(10), "more than was asked for");
         wait.held(WAIT);
-        assert!(wait.cut(seconds(10), now), "it was gone for a while");
+        assert!(
+            cut_twice(&mut wait, seconds(10), now),
+            "it was gone for a while"
+        );
+    }
+
+    #[test]
+    fn cuts_after_different_times_show_no_limit() {
+        let seconds = Duration::from_secs;
+        let now = Instant::now();
+        let mut wait = Wait::new(WAIT);
+        for after in [3, 9, 1, 15].map(seconds) {
+            assert!(!wait.cut(after, now));
+        }
+        // Between two equal ones, a wait was held for longer.
+        wait.held(WAIT);
+        assert!(!wait.cut(seconds(15), now));
+        assert_eq!(wait.next(now), WAIT);
+        // An answer with news may come before.
+        wait.held(seconds(4));
+        assert!(wait.cut(seconds(15), now));
+        assert_eq!(wait.next(now), seconds(7));
     }
 
     #[test]
@@ -102,6 +144,7 @@ mod tests {
         let now = Instant::now();
         let mut wait = Wait::new(seconds(5));
         assert_eq!(wait.next(now), seconds(5));
+        wait.cut(seconds(5), now);
         wait.cut(seconds(5), now);
         assert_eq!(wait.next(now), seconds(2));
         assert_eq!(wait.next(now + SHORTER), seconds(4));

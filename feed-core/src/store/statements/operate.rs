@@ -512,13 +512,20 @@ impl Operate for Db {
 }
 
 /// Returns the table of one row with what the instances have reported. Until when all events are taken, the live ones know;
-/// if there are none, the last ones did.
+/// if there are none, the last ones did. A time in the future is of a clock that was ahead, and would hide all silence until
+/// then: a live instance corrects its own, and those of others are not known.
 fn reported() -> String {
+    let not_later = |column: &str| {
+        format!(
+            "(CASE WHEN {column} IS NULL OR {column} <= {NOW} THEN {column} WHEN alive_until > {NOW} THEN {NOW} END)"
+        )
+    };
+    let (taken_until, last_contact) = (not_later("taken_until"), not_later("last_contact"));
     format!(
         "(SELECT max(head_sequence) AS head,
-                 COALESCE(min(taken_until) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL),
-                          max(taken_until)) AS taken_until,
-                 max(last_contact) AS last_contact, min(started_at) AS started,
+                 COALESCE(min({taken_until}) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL),
+                          max({taken_until})) AS taken_until,
+                 max({last_contact}) AS last_contact, min(started_at) AS started,
                  count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL) AS instances,
                  count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NOT NULL) AS retired
           FROM feed_instance WHERE subscription = $1) AS reported"
