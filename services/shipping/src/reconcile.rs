@@ -74,7 +74,7 @@ impl<S: Store> Reconcile<S> for Expected {
     async fn compare(self, pool: &Pool<S>) -> sqlx::Result<Compared> {
         let all = Selection::default();
         let page = |before, limit| S::list(pool, &all, before, limit);
-        self.0.compare(OrderId(i64::MAX), page).await
+        self.0.compare(page).await
     }
 }
 

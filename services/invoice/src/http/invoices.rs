@@ -42,7 +42,7 @@ pub(super) async fn list<S: Store>(
         issued: query.days()?,
     };
     let reader = app.database.reader();
-    let before = OrderId(query.before());
+    let before = query.before().map(OrderId);
     let invoices = S::list(reader, &selection, before, list::LIMIT).await?;
     let count = S::count(reader, &selection).await?;
     let page = Page::new(invoices, count, query, |invoice| invoice.order.0);

@@ -38,7 +38,7 @@ pub(super) async fn list<S: Store>(
         placed: query.days()?,
     };
     let reader = app.orders.database().reader();
-    let before = OrderId(query.before());
+    let before = query.before().map(OrderId);
     let orders = S::list(reader, &selection, before, list::LIMIT).await?;
     let count = S::count(reader, &selection).await?;
     let page = Page::new(orders, count, query, |order| order.id.0);

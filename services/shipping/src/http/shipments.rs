@@ -45,7 +45,7 @@ pub(super) async fn list<S: Store>(
         placed: query.days()?,
     };
     let reader = app.database.reader();
-    let before = OrderId(query.before());
+    let before = query.before().map(OrderId);
     let shipments = S::list(reader, &selection, before, list::LIMIT).await?;
     let count = S::count(reader, &selection).await?;
     let page = Page::new(shipments, count, query, |shipment| shipment.order.0);
