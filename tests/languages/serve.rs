@@ -25,11 +25,10 @@ async fn what_an_application_inserts_is_in_the_feed(backend: Backend) {
     database.execute("CREATE TABLE purchase (id INTEGER)").await;
     let feed = serve(&database).await;
     // A reader that was given the address of the program gets what it asks for.
-    let led = feed.client.get("?after=start", &[]).await;
-    assert!(
-        led.header("location").ends_with("/feed?after=start"),
-        "{led:?}"
-    );
+    for (query, place) in [("?after=start", "/feed?after=start"), ("?", "/feed")] {
+        let led = feed.client.get(query, &[]).await;
+        assert!(led.header("location").ends_with(place), "{led:?}");
+    }
     database
         .execute(
             "BEGIN; INSERT INTO purchase VALUES (1);

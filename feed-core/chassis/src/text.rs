@@ -56,7 +56,15 @@ mod tests {
         ] {
             assert!(is_visible(name) && !name.contains(is_control), "{name}");
         }
-        for control in ["a\u{202e}b", "a\u{2066}b", "a\u{2028}b", "a\tb", "a\u{9f}b"] {
+        for control in [
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "a\u{2028}b",
+            "a\u{fffe}b",
+            "a\u{ffff}b",
+            "a\tb",
+            "a\u{9f}b",
+        ] {
             assert!(control.contains(is_control), "{control:?}");
         }
         for nothing in [

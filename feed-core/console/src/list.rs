@@ -63,13 +63,22 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// Appends the condition that a row comes after that with the number `before`.
-    pub fn push_page<D: Lists>(&self, query: &mut QueryBuilder<D>, days: Days, before: i64) {
+    /// Appends the condition that a row comes after that with the number `before`; on the first page each row does.
+    pub fn push_page<D: Lists>(
+        &self,
+        query: &mut QueryBuilder<D>,
+        days: Days,
+        before: Option<i64>,
+    ) {
         let Self {
             table,
             number,
             time,
         } = self;
+        let Some(before) = before else {
+            query.push("TRUE");
+            return;
+        };
         if !days.are_given() {
             query.push(format_args!("{number} < "));
             D::push_number(query, before);

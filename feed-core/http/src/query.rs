@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
 use crate::Problem;
@@ -22,14 +23,21 @@ use crate::Problem;
 ///
 /// # Errors
 ///
-/// Returns a `400` if a parameter is unknown or given twice, or if its value contains a NUL, which PostgreSQL does not store.
+/// Returns a `400` if a parameter is unknown or given twice, if its value contains a NUL, which PostgreSQL does not store, or if
+/// the query is not UTF-8 once it is decoded: it would be read as another text.
 pub fn read<'q>(
     query: Option<&'q str>,
     resource: &str,
     names: &[&'static str],
 ) -> Result<Vec<(&'static str, Cow<'q, str>)>, Problem> {
+    let query = query.unwrap_or_default();
+    if percent_decode_str(query).decode_utf8().is_err() {
+        return Err(Problem::bad_request(
+            "the query is not UTF-8: encode each byte of a value in UTF-8 as `%` and two digits",
+        ));
+    }
     let mut read = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let Some(known) = names.iter().find(|known| **known == name) else {
             return Err(unknown(&name, resource, names));
         };
@@ -104,6 +112,8 @@ mod tests {
             ),
             ("type=a&type=a", "`type` is given twice"),
             ("type=a%00", "`type` contains a NUL"),
+            ("type=caf%E9", "the query is not UTF-8"),
+            ("%FF=a", "the query is not UTF-8"),
         ] {
             let detail = refused(read(query));
             assert!(detail.contains(expected), "{detail}");

@@ -2,10 +2,15 @@
 
 /// Returns true for a character that one line of text must not have, since it can forge a line of a log or a terminal: control
 /// characters, separators of lines, and those that change the direction of the text behind them. Marks of direction are none:
-/// they are letters' neighbours in scripts that are written from right to left.
+/// they are letters' neighbours in scripts that are written from right to left. U+FFFE and U+FFFF are no characters: XML does
+/// not have them, and SQLite compares them as U+FFFD.
 #[must_use]
 pub fn is_control(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    character.is_control()
+        || matches!(
+            character,
+            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}'
+        )
 }
 
 /// Parses a number that is written in its only canonical form: `007` in a path or a query would be another address of the same

@@ -82,6 +82,12 @@ pub enum DatabaseError {
          may be in use"
     )]
     Silent(String),
+    /// The database does not store each text as UTF-8: its name, its encoding, and how to make another one.
+    #[error(
+        "{0} has the encoding {1}, in which not each text can be stored, found and read again: {2}, and move what is in \
+         this one"
+    )]
+    Encoding(String, String, &'static str),
     /// A pooler gives each transaction another session.
     #[error(
         "{0} is a pooler in transaction mode: it gives each transaction another session of PostgreSQL. Point \

@@ -113,8 +113,8 @@ pub struct Quarantined {
     pub subject: Option<String>,
 }
 
-/// Text of an event. SQLite, and PostgreSQL with the encoding `SQL_ASCII`, store any bytes in a
-/// text; one row that is not UTF-8 must not make a document with other events unreadable.
+/// Text of an event. SQLite stores any bytes in a text; one row that is not UTF-8 must not make a document with other events
+/// unreadable.
 #[derive(Debug)]
 pub(crate) struct Text(pub(crate) String);
 

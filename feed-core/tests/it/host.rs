@@ -144,6 +144,56 @@ async fn a_pool_that_cannot_be_used_is_refused_with_what_to_set() {
 
 /// Several feeds in one database, beside the tables of a host.
 #[tokio::test]
+async fn a_database_in_another_encoding_is_refused_before_anything_is_made() {
+    let other = FreshDatabase::postgres().await;
+    let server = PgPool::connect(other.url()).await.unwrap();
+    for encoding in ["SQL_ASCII", "LATIN1", "WIN1252", "EUC_JP", "KOI8R"] {
+        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+        let create =
+            format!("CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
+        Postgres::execute_raw(&server, &create).await;
+        let url: PgConnectOptions = other.url().parse().unwrap();
+        let pool = PgPool::connect_with(url.database(&name)).await.unwrap();
+        let (start, options) = other.url().split_once('?').unwrap();
+        let (start, _) = start.rsplit_once('/').unwrap();
+        let url = format!("{start}/{name}?{options}");
+        let said = format!("has the encoding {encoding}, in which not each text can be stored");
+        let schema = DatabaseOptions::default().schema("feed");
+        let adopted = Database::<Postgres>::with_pool(pool.clone(), schema.clone()).await;
+        for refused in [
+            Database::<Postgres>::open(DatabaseOptions::new(&url).schema("feed")).await,
+            Database::<Postgres>::open(DatabaseOptions::new(&url).read_only()).await,
+            adopted,
+        ] {
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains(&said), "{refused}");
+            assert!(refused.contains("ENCODING 'UTF8' TEMPLATE template0"));
+        }
+        let made = "SELECT count(*) FROM pg_namespace WHERE nspname = 'feed'";
+        let made: i64 = sqlx::query_scalar(made).fetch_one(&pool).await.unwrap();
+        assert_eq!(made, 0);
+    }
+
+    let sqlite = FreshDatabase::sqlite();
+    let utf_16 = writer(sqlite.url()).pragma("encoding", "'UTF-16'");
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = pool.connect_with(utf_16).await.unwrap();
+    Sqlite::execute_raw(&pool, "CREATE TABLE theirs (text TEXT)").await;
+    let url = sqlite.url();
+    for refused in [
+        Database::<Sqlite>::open(url).await,
+        Database::<Sqlite>::open(DatabaseOptions::new(url).read_only()).await,
+        Database::<Sqlite>::with_pool(pool.clone(), DatabaseOptions::default()).await,
+    ] {
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("has the encoding UTF-16le"), "{refused}");
+    }
+    let made = "SELECT count(*) FROM sqlite_master WHERE name <> 'theirs'";
+    let made: i64 = sqlx::query_scalar(made).fetch_one(&pool).await.unwrap();
+    assert_eq!(made, 0);
+}
+
+#[tokio::test]
 async fn tables_are_in_the_schema_that_was_named() {
     let fresh = FreshDatabase::postgres().await;
     fresh.execute("CREATE TABLE own (id BIGINT)").await;

@@ -2,8 +2,9 @@
 //! A row that is there nevertheless is in quarantine, and does not delay the others.
 
 use chrono::{DateTime, Utc};
-use feed_core::transfer::export;
-use feed_core::{InvalidEvent, NewEvent, outbox};
+use feed_core::http::with_causes;
+use feed_core::transfer::{Table, export};
+use feed_core::{Database, InvalidEvent, NewEvent, outbox};
 use serde_json::Value;
 use sqlx::{Postgres, Sqlite};
 
@@ -506,6 +507,35 @@ async fn an_erased_person_is_not_in_quarantine<B: Testable>(url: &str) {
     )
     .await;
     assert_eq!(left, ["y"]);
+}
+
+/// Earlier versions have taken such times from feeds of others. SQLite compares times as texts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_names_the_row_whose_time_is_outside_the_years_of_a_text() {
+    let fresh = harness::FreshDatabase::postgres().await;
+    let database = Database::<Postgres>::open(fresh.url()).await.unwrap();
+    Postgres::run(&database, "CREATE TABLE theirs (at TIMESTAMPTZ)").await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("feed.jsonl");
+    for (time, in_years) in [
+        ("0001-01-01Z", true),
+        ("9999-12-31T23:59:59.999Z", true),
+        ("10000-01-01Z", false),
+        ("0001-12-31Z BC", false),
+        ("infinity", false),
+    ] {
+        let set = format!("DELETE FROM theirs; INSERT INTO theirs VALUES (NULL), ('{time}')");
+        Postgres::run(&database, &set).await;
+        let exported = export(&database, &[Table::new("theirs")], &file).await;
+        if in_years {
+            assert!(exported.is_ok(), "{time}: {exported:?}");
+            continue;
+        }
+        let refused = with_causes(&exported.unwrap_err());
+        assert!(refused.contains("row 2 of theirs"), "{refused}");
+        let said = "a time outside the years 1 to 9999: ";
+        assert!(refused.contains(said), "{refused}");
+    }
 }
 
 /// SQLite keeps any bytes as text. An operator must know which ones.

@@ -94,6 +94,7 @@ pub async fn records_are_found_by_order_and_by_name<T: Subject<S>, S: Sql>(url: 
         (3, "ЧЕХОВ"),
         (4, "No 3"),
         (5, "İbrahim"),
+        (i64::MAX, "Omega"),
     ] {
         let data = order(id, "placed", LINES).replace("<b>O'Brien", name);
         let at = "2026-03-04T05:06:07.089Z";
@@ -113,6 +114,9 @@ pub async fn records_are_found_by_order_and_by_name<T: Subject<S>, S: Sql>(url: 
         ("gross+no", &[]),
         ("ibrahim", &[5]),
         ("IBRAHIM", &[5]),
+        // The highest number there is.
+        ("omega", &[i64::MAX]),
+        ("omega&from=2026-03-04", &[i64::MAX]),
         // A number is that of the order.
         ("3", &[3]),
         ("+3+", &[3]),

@@ -25,7 +25,8 @@ pub async fn normal_traffic_makes_no_difference<T: Subject<S>, S: Sql>(url: &str
     let producer = Producer::new().await;
     let mut app = following::<T, S>(url, &producer).await;
     assert_eq!(found(&compared::<T, S>(&app, &producer).await), NONE);
-    for id in 1..=120 {
+    // The last one is the highest number there is.
+    for id in (1..=119).chain([i64::MAX]) {
         producer.placed(id, LINES).await;
     }
     producer

@@ -89,7 +89,7 @@ impl<S: Store> Reconcile<S> for Expected {
             let page = S::list(database.reader(), &all, before, limit);
             database.statement(page).await
         };
-        let mut compared = self.0.compare(OrderId(i64::MAX), page).await?;
+        let mut compared = self.0.compare(page).await?;
         let gaps = S::gaps(database.reader(), GAPS);
         for (year, first, last) in database.within(ALL_NUMBERS, gaps).await? {
             let [first, last] = [first, last].map(|serial| InvoiceNumber { year, serial });

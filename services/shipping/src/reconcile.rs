@@ -76,7 +76,7 @@ impl<S: Store> Reconcile<S> for Expected {
             let page = S::list(database.reader(), &all, before, limit);
             database.statement(page).await
         };
-        self.0.compare(OrderId(i64::MAX), page).await
+        self.0.compare(page).await
     }
 }
 

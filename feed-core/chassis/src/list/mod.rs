@@ -268,7 +268,7 @@ pub fn describe_search(about: &'static str) -> Parameter {
     let text = json!({
         "type": "string",
         "maxLength": LONGEST,
-        "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$",
+        "pattern": r"^[^\u0000-\u001f\u007f-\u009f\ufffe\uffff]*$",
     });
     Parameter::query("q", about, Schema::literal(text))
 }

@@ -20,7 +20,7 @@ const LAST_YEAR: i32 = 9999;
 /// use feed_chassis::list::Query;
 ///
 /// let query = Query::read(Some("before=17&customer=28"), &["customer"])?;
-/// assert_eq!((query.before(), query.number("customer")?), (17, Some(28)));
+/// assert_eq!((query.before(), query.number("customer")?), (Some(17), Some(28)));
 /// let problem = Query::read(Some("colour=red"), &["customer"]).map_err(|problem| problem.status());
 /// assert_eq!(problem, Err(400));
 /// # Ok::<(), feed_http::Problem>(())
@@ -60,7 +60,8 @@ impl Query {
         let names: Vec<&'static str> = ["before"].iter().chain(selecting).copied().collect();
         let given = query::read(query, "this list", &names)?;
         for (name, value) in &given {
-            if value.chars().count() > LONGEST || value.chars().any(char::is_control) {
+            let is_refused = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
+            if value.chars().count() > LONGEST || value.contains(is_refused) {
                 return Err(Problem::bad_request(format!(
                     "`{name}` is a text of at most {LONGEST} characters, none of them a control \
                      character"
@@ -82,10 +83,10 @@ impl Query {
         })
     }
 
-    /// Returns the upper bound of the numbers on the page, exclusive.
+    /// Returns the upper bound of the numbers on the page, exclusive; `None` for the first page.
     #[must_use]
-    pub fn before(&self) -> i64 {
-        self.before.unwrap_or(i64::MAX)
+    pub fn before(&self) -> Option<i64> {
+        self.before
     }
 
     /// Returns the value of a parameter.
@@ -205,7 +206,12 @@ mod tests {
 
     #[test]
     fn a_page_begins_below_a_number() {
-        for (query, number) in [("", i64::MAX), ("before=17", 17), ("before=-5&q=x", -5)] {
+        for (query, number) in [
+            ("", None),
+            ("before=17", Some(17)),
+            ("before=-5&q=x", Some(-5)),
+            ("before=9223372036854775807", Some(i64::MAX)),
+        ] {
             assert_eq!(read(query).map(|query| query.before()).ok(), Some(number));
         }
         for query in [
@@ -235,6 +241,9 @@ mod tests {
         assert!(refused(read("q=a&q=b")).contains("`q` is given twice"));
         refused(read("q=%00"));
         refused(read("q=tea%0D"));
+        refused(read("q=%EF%BF%BE"));
+        refused(read("q=%EF%BF%BF"));
+        assert!(refused(read("q=%ff")).contains("not UTF-8"));
         refused(read(&format!("q={}", "x".repeat(201))));
     }
 

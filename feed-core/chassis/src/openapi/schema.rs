@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 /// [visible](crate::text::is_visible). Invisible characters above U+FFFF are missing here, since not all readers of patterns
 /// know such characters.
 pub const LINE: &str = concat!(
-    r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*",
+    r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufffe\uffff]*",
     r"[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e",
-    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8]",
-    r"[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$"
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\ufffe\uffff]",
+    r"[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufffe\uffff]*$"
 );
 
 /// A schema, generated with the whole description: types that are used twice become components.

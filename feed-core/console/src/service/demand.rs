@@ -119,27 +119,25 @@ impl<K: Copy + Ord + Hash, T, E> Demands<K, T, E> {
         demand.ended.get_or_insert_with(|| Box::new(end));
     }
 
-    /// Compares all records with the demands. `page` reads so many with keys below a key, highest first; `highest` is
-    /// above all keys.
+    /// Compares all records with the demands. `page` reads so many with keys below a key, or of all at first, highest first.
     ///
     /// # Errors
     ///
     /// The database failed.
     pub async fn compare<R: Demanded<Key = K, Demand = T, End = E>, F>(
         mut self,
-        highest: K,
-        page: impl Fn(K, i64) -> F,
+        page: impl Fn(Option<K>, i64) -> F,
     ) -> sqlx::Result<Compared>
     where
         F: Future<Output = sqlx::Result<Vec<R>>>,
     {
         let (mut differences, mut equal) = (Vec::new(), 0);
         let mut sums = Sums::default();
-        let mut before = highest;
+        let mut before = None;
         loop {
             let records = page(before, PAGE).await?;
             let Some(last) = records.last() else { break };
-            before = last.key();
+            before = Some(last.key());
             for record in &records {
                 let (kind, wrong) = match self.by_key.remove(&record.key()) {
                     Some(demand) if demand.left_out => continue,

@@ -191,8 +191,9 @@ async fn open<B: Backend>(
     let start = base.join("feed").path().to_owned();
     // The parameters stay, for a reader that was given this address as that of the feed.
     let to_feed = async move |RawQuery(query): RawQuery| match query {
-        Some(query) => Redirect::to(&format!("{start}?{query}")),
-        None => Redirect::to(&start),
+        Some(query) if !query.is_empty() => Redirect::to(&format!("{start}?{query}")),
+        // The feed refuses an empty query.
+        _ => Redirect::to(&start),
     };
     let routes = Router::new()
         .route("/", get(to_feed))

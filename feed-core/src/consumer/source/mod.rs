@@ -1,7 +1,7 @@
 //! Reads a feed. `fetch` requests it within bounds. A `request` uses the `client`, the
 //! `credentials`, and a `proxy` if there is one. `wait` limits how long the server
 //! may hold an answer back, `freshness` how long an answer needs no new request. The `answer` is
-//! decoded (`body`, `charset`) and parsed (`reader`, `document`, `entry`); `link` resolves links,
+//! decoded (`body`, `charset`) and parsed (`reader`, `date`, `document`, `entry`); `link` resolves links,
 //! and `content` fetches data.
 //!
 //! `walk` reads a feed document by document; `prefetch` does so while earlier documents are
@@ -17,6 +17,7 @@ pub(super) mod charset;
 pub(super) mod client;
 pub(super) mod content;
 pub(super) mod credentials;
+mod date;
 pub(super) mod document;
 pub(super) mod entry;
 pub(super) mod fetch;

@@ -12,6 +12,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event as Xml};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::{Error as XmlError, NsReader};
 
+use super::date;
 use super::entry::{DEEPEST, FoundEntry, InvalidDocument, MOST_PARTS};
 use crate::event::LAST_SEQUENCE;
 use crate::http::NAMESPACE;
@@ -351,7 +352,7 @@ fn push_reference(text: &mut String, reference: &BytesRef<'_>) -> Result<(), Xml
 
 /// Parses a date in any form that feeds use. An invalid date makes only its entry unreadable.
 fn date(text: &str, unreadable: &mut Option<String>) -> DateTime<Utc> {
-    let date = diligent_date_parser::parse_date(text).map(|date| date.to_utc());
+    let date = date::parse(text);
     if date.is_none() && !text.is_empty() {
         let text = crate::consumer::sanitize::sanitize(text);
         *unreadable = Some(format!("its date {text:?} cannot be read"));
@@ -373,8 +374,8 @@ fn link(element: &BytesStart<'_>) -> Link {
 
 /// Returns the id of a deleted entry, and when it was deleted. An unreadable element is ignored.
 fn deleted(element: &BytesStart<'_>) -> Option<(String, DateTime<Utc>)> {
-    let when = DateTime::parse_from_rfc3339(&attribute(element, "when")?).ok()?;
-    Some((attribute(element, "ref")?, when.to_utc()))
+    let when = date::parse(&attribute(element, "when")?)?;
+    Some((attribute(element, "ref")?, when))
 }
 
 /// Returns an error unless all attributes can be read: the parser passes over those that cannot, such

@@ -1,7 +1,6 @@
 //! Reads a request: its path, its parameters, and the head that it needs.
 
 use axum::extract::rejection::PathRejection;
-use percent_encoding::percent_decode_str;
 
 use crate::cursor::Epoch;
 use crate::event::LAST_SEQUENCE;
@@ -39,20 +38,6 @@ pub(super) fn not_yet() -> Problem {
 /// Parses the number of an event or a page.
 pub(super) fn canonical(text: &str) -> Option<i64> {
     canonical_number(text).filter(|number| (1..=LAST_SEQUENCE).contains(number))
-}
-
-/// Rejects a query with an empty parameter, which would be another cache key of the same bytes, and
-/// one that is not UTF-8 once it is decoded: what is no UTF-8 would be searched as another text.
-pub(super) fn decodable(query: &str) -> Result<(), Problem> {
-    if query.split('&').any(str::is_empty) {
-        return Err(Problem::bad_request("the query has an empty parameter"));
-    }
-    match percent_decode_str(query).decode_utf8() {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Problem::bad_request(
-            "the query is not UTF-8: encode each byte of a value in UTF-8 as `%` and two digits",
-        )),
-    }
 }
 
 pub(super) fn another_epoch(epoch: &Epoch, head: &Head) -> Problem {

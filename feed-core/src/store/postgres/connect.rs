@@ -42,6 +42,9 @@ const IS_STANDBY: &str = "the server is a standby, which cannot be written to";
 /// The longest time for the migrations of one program: they may rewrite tables of millions of rows.
 const MIGRATIONS: Duration = Duration::from_secs(3600);
 
+/// How to make a database of any server with an encoding that has all characters.
+const NEW_DATABASE: &str = "create a database with ENCODING 'UTF8' TEMPLATE template0";
+
 /// How long migrations wait for an instance that is migrating.
 const TURN_TIMEOUT: &str = "SET lock_timeout = '10min'";
 
@@ -141,8 +144,8 @@ impl Open for Postgres {
             if !server.may_be_standby && session::is_standby(&mut one).await? {
                 return Ok(Err(DatabaseError::Standby(server.name.clone())));
             }
-            if let Err(missing) = server.ensure_schema(&mut one).await? {
-                return Ok(Err(missing));
+            if let Err(unfit) = server.prepare_database(&mut one).await? {
+                return Ok(Err(unfit));
             }
             let unfit = session::unfit(&mut one, options.schema.as_deref()).await?;
             Ok(match unfit.is_empty() {
@@ -284,11 +287,16 @@ impl Server {
         })
     }
 
-    /// Creates the schema of our tables, if it is missing and we may.
-    async fn ensure_schema(
+    /// Checks the encoding, and creates the schema of our tables, if it is missing and we may.
+    async fn prepare_database(
         &self,
         session: &mut PgConnection,
     ) -> sqlx::Result<Result<(), DatabaseError>> {
+        let encoding = session::encoding(session).await?;
+        if encoding != "UTF8" {
+            let name = self.name.clone();
+            return Ok(Err(DatabaseError::Encoding(name, encoding, NEW_DATABASE)));
+        }
         let Some(schema) = &self.schema else {
             return Ok(Ok(()));
         };
@@ -315,8 +323,8 @@ impl Server {
             if session::is_pooled(&mut one, &mut other).await? {
                 return Ok(Err(DatabaseError::Pooled(self.name.clone(), setting)));
             }
-            if let Err(missing) = self.ensure_schema(&mut one).await? {
-                return Ok(Err(missing));
+            if let Err(unfit) = self.prepare_database(&mut one).await? {
+                return Ok(Err(unfit));
             }
             session::prepare(&mut one, self.schema.as_deref()).await?;
             let missing = session::not_in_force(&mut one).await?;

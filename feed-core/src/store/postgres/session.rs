@@ -117,6 +117,12 @@ pub(super) async fn is_standby(session: &mut PgConnection) -> sqlx::Result<bool>
     row.try_get(0)
 }
 
+/// The encoding of the database.
+pub(super) async fn encoding(session: &mut PgConnection) -> sqlx::Result<String> {
+    let sql = "SELECT -- session::encoding\n current_setting('server_encoding')";
+    session.fetch_one(sql).await?.try_get(0)
+}
+
 /// True if there is such a schema.
 pub(super) async fn has_schema(session: &mut PgConnection, schema: &str) -> sqlx::Result<bool> {
     let sql = AssertSqlSafe(format!(

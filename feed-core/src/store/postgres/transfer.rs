@@ -20,8 +20,12 @@ impl NativeTransfer for Postgres {
         .await?;
         let column = |(name, of): (String, String)| {
             let value = match of.as_str() {
+                // A year before 1 would become one after it, and SQLite compares one after 9999 as a smaller text: the cast
+                // fails then, and its error has the time.
                 "timestamp with time zone" => format!(
-                    "to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+                    "CASE WHEN {name} BETWEEN '0001-01-01Z' AND '9999-12-31T23:59:59.999999Z'
+                          THEN to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')
+                          ELSE CAST('a time outside the years 1 to 9999: ' || {name} AS int)::text END"
                 ),
                 "boolean" => format!("{name}::int"),
                 _ => name.clone(),

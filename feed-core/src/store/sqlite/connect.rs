@@ -28,6 +28,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause before a SQLite file that was locked is opened again.
 const AGAIN: Duration = Duration::from_millis(10);
 
+const NEW_FILE: &str = "begin with a new file, whose encoding is UTF-8";
+
 /// Readers of a SQLite file; in WAL mode they never wait for the writer.
 const SQLITE_READERS: u32 = 4;
 
@@ -66,6 +68,7 @@ impl Open for Sqlite {
                 true => DatabaseError::FileToRead(file.clone(), error),
                 false => DatabaseError::NoSuchFile(file.clone()),
             })?;
+            check_encoding(&reader, &file).await?;
             return Ok(Pools {
                 ours: vec![reader.clone()],
                 writer: reader.clone(),
@@ -80,6 +83,7 @@ impl Open for Sqlite {
         // The writer first: it switches the file to WAL.
         let writer = pool_of(1).idle_timeout(None).max_lifetime(None);
         let writer = open_file(writer, &options).await.map_err(unusable)?;
+        check_encoding(&writer, &file).await?;
         let reader = open_file(pool_of(SQLITE_READERS), &options.read_only(true)).await;
         let reader = reader.map_err(unusable)?;
         Ok(Pools {
@@ -102,6 +106,7 @@ impl Open for Sqlite {
         }
         let file = writer.connect_options().get_filename().to_owned();
         let unusable = |error| DatabaseError::File(file.clone(), error);
+        check_encoding(&writer, &file).await?;
         let mut missing = Vec::new();
         for (pragma, wanted, setting) in PRAGMAS {
             let found = writer.fetch_one(AssertSqlSafe(format!("PRAGMA {pragma}")));
@@ -222,6 +227,18 @@ const PRAGMAS: &[(&str, &str, &str)] = &[
     ("foreign_keys", "1", "foreign_keys(true)"),
     ("secure_delete", "1", "pragma(\"secure_delete\", \"ON\")"),
 ];
+
+/// Returns an error if texts are UTF-16 in the file: what is no UTF-8, and lengths in bytes, would be others there.
+async fn check_encoding(pool: &SqlitePool, file: &Path) -> Result<(), DatabaseError> {
+    let unusable = |error| DatabaseError::File(file.to_owned(), error);
+    let encoding = pool.fetch_one("PRAGMA encoding").await.map_err(unusable)?;
+    let encoding: String = encoding.try_get(0).map_err(unusable)?;
+    if encoding == "UTF-8" {
+        return Ok(());
+    }
+    let name = file.display().to_string();
+    Err(DatabaseError::Encoding(name, encoding, NEW_FILE))
+}
 
 /// Opens the file, and tries again while it is locked: of several processes that open a new file, one switches it to
 /// WAL, and SQLite rejects the others without waiting for their busy timeout.

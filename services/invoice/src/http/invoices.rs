@@ -42,7 +42,7 @@ pub(super) async fn list<S: Store>(
         issued: query.days()?,
     };
     let (database, reader) = (&app.database, app.database.reader());
-    let before = OrderId(query.before());
+    let before = query.before().map(OrderId);
     let invoices = S::list(reader, &selection, before, list::LIMIT);
     let invoices = database.statement(invoices).await?;
     let count = database.statement(S::count(reader, &selection)).await?;

@@ -62,11 +62,11 @@ pub trait Store: feed_core::Backend {
     /// The invoice for an order.
     fn find(pool: &Pool<Self>, id: OrderId) -> impl Answer<Option<Invoice>>;
 
-    /// The invoices for the newest `limit` orders of the selection before `before`, newest first.
+    /// The invoices for the newest `limit` orders of the selection, before `before` if there is one; newest first.
     fn list(
         pool: &Pool<Self>,
         selection: &Selection,
-        before: OrderId,
+        before: Option<OrderId>,
         limit: i64,
     ) -> impl Answer<Vec<Invoice>>;
 

@@ -165,14 +165,14 @@ impl Store for Db {
     async fn list(
         pool: &Pool,
         selection: &Selection,
-        before: OrderId,
+        before: Option<OrderId>,
         limit: i64,
     ) -> sqlx::Result<Vec<Invoice>> {
         let mut query = QueryBuilder::new(format!(
             "SELECT -- invoice::list
              {COLUMNS} FROM invoice WHERE "
         ));
-        LIST.push_page(&mut query, selection.issued, before.0);
+        LIST.push_page(&mut query, selection.issued, before.map(|id| id.0));
         select(&mut query, selection);
         LIST.push_order(&mut query, selection.issued, limit);
         invoices(pool, query.build().fetch_all(pool).await?).await

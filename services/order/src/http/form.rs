@@ -30,6 +30,8 @@ pub(super) struct Fields {
     remove: Option<usize>,
     /// "Update total" was pressed.
     update: bool,
+    /// What was sent and is not in the other fields. Without it, the order would be another one.
+    unread: Option<FieldError>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,8 +84,9 @@ pub(super) async fn lines<S: Store>(
         None => {}
     }
     let catalog = catalog(&app, &fields).await?;
-    let changes = fields.draft().changes(&catalog);
-    Ok(app.pages.form(&fields, &changes, &catalog).into_response())
+    let mut errors = fields.draft().changes(&catalog);
+    errors.extend(fields.unread.clone());
+    Ok(app.pages.form(&fields, &errors, &catalog).into_response())
 }
 
 /// `POST /`: places the order and leads to it, or shows the form again with what is wrong.
@@ -97,7 +100,11 @@ pub(super) async fn submit<S: Store>(
         key: fields.key.clone(),
         fingerprint: body.fingerprint(),
     });
-    match app.orders.place(fields.draft(), key, trace).await {
+    let placed = match fields.unread.take() {
+        Some(error) => Err(OrderError::Invalid(vec![error])),
+        None => app.orders.place(fields.draft(), key, trace).await,
+    };
+    match placed {
         // Relative to this address, so that it holds behind any prefix.
         Ok(order) => {
             let page = [(header::LOCATION, order.id.path())];
@@ -153,33 +160,50 @@ impl Fields {
         let mut fields = Self::default();
         let mut lines: BTreeMap<u32, LineFields> = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(body) {
-            let value = value.into_owned();
-            if let Some((index, field)) = line_field(&name) {
-                // One more than an order may have, so that the rules see that it is too many.
-                if lines.len() <= MAX_LINES || lines.contains_key(&index) {
+            let field = match &*name {
+                "customer" => &mut fields.customer,
+                "shippingAddress.street" => &mut fields.shipping.street,
+                "shippingAddress.zip" => &mut fields.shipping.zip,
+                "shippingAddress.city" => &mut fields.shipping.city,
+                "billingAddress.street" => &mut fields.billing.street,
+                "billingAddress.zip" => &mut fields.billing.zip,
+                "billingAddress.city" => &mut fields.billing.city,
+                "key" => &mut fields.key,
+                "remove" => {
+                    fields.remove = value.parse().ok();
+                    continue;
+                }
+                "update" => {
+                    fields.update = true;
+                    continue;
+                }
+                _ => {
+                    let Some((index, field)) = line_field(&name) else {
+                        continue;
+                    };
+                    let Some(index) = index else {
+                        fields.unread = Some(unread("orderLine", NO_LINE));
+                        continue;
+                    };
+                    // One more than an order may have, so that the rules see that it is too many.
+                    if lines.len() > MAX_LINES && !lines.contains_key(&index) {
+                        continue;
+                    }
                     let line = lines.entry(index).or_insert_with(|| LineFields {
                         item: String::new(),
                         count: String::new(),
                     });
                     match field {
-                        LineField::Item => line.item = value,
-                        LineField::Count => line.count = value,
+                        LineField::Item => &mut line.item,
+                        LineField::Count => &mut line.count,
                     }
                 }
-                continue;
-            }
-            match &*name {
-                "customer" => fields.customer = value,
-                "shippingAddress.street" => fields.shipping.street = value,
-                "shippingAddress.zip" => fields.shipping.zip = value,
-                "shippingAddress.city" => fields.shipping.city = value,
-                "billingAddress.street" => fields.billing.street = value,
-                "billingAddress.zip" => fields.billing.zip = value,
-                "billingAddress.city" => fields.billing.city = value,
-                "key" => fields.key = value,
-                "remove" => fields.remove = value.parse().ok(),
-                "update" => fields.update = true,
-                _ => {}
+            };
+            if field.is_empty() {
+                *field = value.into_owned();
+            } else {
+                let (name, _) = name.split_once('[').unwrap_or((&name, ""));
+                fields.unread = Some(unread(name, TWICE));
             }
         }
         fields.lines = lines.into_values().collect();
@@ -216,20 +240,31 @@ impl AddressFields {
     }
 }
 
+const NO_LINE: &str =
+    "A field has no number of a line. Send it as orderLine[0].item or orderLine[0].count.";
+const TWICE: &str = "A field was sent twice. Send each once.";
+
+fn unread(field: &str, message: &str) -> FieldError {
+    FieldError {
+        field: field.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
 enum LineField {
     Item,
     Count,
 }
 
-/// `orderLine[2].count` as its parts.
-fn line_field(name: &str) -> Option<(u32, LineField)> {
+/// `orderLine[2].count` as its parts. The number is `None` if it is none.
+fn line_field(name: &str) -> Option<(Option<u32>, LineField)> {
     let (index, field) = name.strip_prefix("orderLine[")?.split_once("].")?;
     let field = match field {
         "item" => LineField::Item,
         "count" => LineField::Count,
         _ => return None,
     };
-    Some((index.parse().ok()?, field))
+    Some((index.parse().ok(), field))
 }
 
 /// Reads a choice as a browser sends it: the number, and behind it what the form showed. A program may send the number

@@ -38,7 +38,7 @@ pub(super) async fn list<S: Store>(
         placed: query.days()?,
     };
     let database = app.orders.database();
-    let (reader, before) = (database.reader(), OrderId(query.before()));
+    let (reader, before) = (database.reader(), query.before().map(OrderId));
     let orders = S::list(reader, &selection, before, list::LIMIT);
     let orders = database.statement(orders).await?;
     let count = database.statement(S::count(reader, &selection)).await?;

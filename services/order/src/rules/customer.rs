@@ -24,8 +24,8 @@ pub struct DraftCustomer {
 
 /// What [`check_email`] accepts, as a pattern.
 const EMAIL: &str = concat!(
-    r"^[^\s@\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+",
-    r"@[^\s@\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+$"
+    r"^[^\s@\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufffe\uffff]+",
+    r"@[^\s@\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufffe\uffff]+$"
 );
 
 impl From<&Customer> for DraftCustomer {

@@ -70,11 +70,11 @@ pub trait Store: Records + Erasure + Reconcile {
     /// One order.
     fn find(pool: &Pool<Self>, id: OrderId) -> impl Answer<Option<Order>>;
 
-    /// The newest `limit` orders of the selection before `before`, newest first.
+    /// The newest `limit` orders of the selection, before `before` if there is one; newest first.
     fn list(
         pool: &Pool<Self>,
         selection: &Selection,
-        before: OrderId,
+        before: Option<OrderId>,
         limit: i64,
     ) -> impl Answer<Vec<Summary>>;
 

@@ -12,12 +12,12 @@ use crate::rules::Record;
 
 /// A database that can hold customers and items.
 pub trait Records: feed_core::Backend {
-    /// The newest `limit` records before `before` that have the number or the text of `search`, if there is one; newest
-    /// first.
+    /// The newest `limit` records, before `before` if there is one, that have the number or the text of `search`, if there
+    /// is one; newest first.
     fn records<R: Stored>(
         pool: &Pool<Self>,
         search: Option<&Search>,
-        before: i64,
+        before: Option<i64>,
         limit: i64,
     ) -> impl Answer<Vec<R>>;
 

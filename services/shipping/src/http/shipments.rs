@@ -45,7 +45,7 @@ pub(super) async fn list<S: Store>(
         placed: query.days()?,
     };
     let (database, reader) = (&app.database, app.database.reader());
-    let before = OrderId(query.before());
+    let before = query.before().map(OrderId);
     let shipments = S::list(reader, &selection, before, list::LIMIT);
     let shipments = database.statement(shipments).await?;
     let count = database.statement(S::count(reader, &selection)).await?;

@@ -158,14 +158,14 @@ impl Store for Db {
     async fn list(
         pool: &Pool,
         selection: &Selection,
-        before: OrderId,
+        before: Option<OrderId>,
         limit: i64,
     ) -> sqlx::Result<Vec<Shipment>> {
         let mut query = QueryBuilder::new(format!(
             "SELECT -- shipment::list
              {COLUMNS} FROM shipment WHERE "
         ));
-        LIST.push_page(&mut query, selection.placed, before.0);
+        LIST.push_page(&mut query, selection.placed, before.map(|id| id.0));
         select(&mut query, selection);
         LIST.push_order(&mut query, selection.placed, limit);
         shipments(pool, query.build().fetch_all(pool).await?).await

@@ -54,15 +54,16 @@ const NO_TIME: &str = "it is no date like 2026-11-30 or 2026-11-30T12:00:00Z";
 /// The years whose instants are texts in the order of time, as SQLite compares them.
 const YEARS: RangeInclusive<i32> = 1..=9999;
 
+/// The last instant of these years: the end of their last day.
+const END: DateTime<Utc> = DateTime::from_timestamp_millis(253_402_300_799_999).unwrap();
+
 /// The midnight so many days after the first of a day, or an instant. Without an offset it is in UTC, as a browser writes it.
 fn time(text: &str, days: u64) -> Option<DateTime<Utc>> {
-    instant(text, days).filter(|instant| YEARS.contains(&instant.year()))
-}
-
-fn instant(text: &str, days: u64) -> Option<DateTime<Utc>> {
+    let is_known = |year: i32| YEARS.contains(&year);
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    let day = day.filter(|day| is_known(day.year()));
     let midnight = day.and_then(|day| day.checked_add_days(Days::new(days)));
-    let midnight = midnight.map(|day| day.and_time(NaiveTime::MIN).and_utc());
+    let midnight = midnight.map(|day| day.and_time(NaiveTime::MIN).and_utc().min(END));
     let instant = || DateTime::parse_from_rfc3339(text).ok();
     let browsers = || {
         let forms = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f"];
@@ -73,6 +74,7 @@ fn instant(text: &str, days: u64) -> Option<DateTime<Utc>> {
     midnight
         .or_else(|| instant().map(|instant| instant.with_timezone(&Utc)))
         .or_else(|| browsers().map(|time| time.and_utc()))
+        .filter(|instant| is_known(instant.year()))
 }
 
 #[cfg(test)]
@@ -85,6 +87,11 @@ mod tests {
         for (text, first, last) in [
             ("2026-11-01", "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),
             ("2026-12-31", "2026-12-31T00:00:00Z", "2027-01-01T00:00:00Z"),
+            (
+                "9999-12-31",
+                "9999-12-31T00:00:00Z",
+                "9999-12-31T23:59:59.999Z",
+            ),
             (
                 "2026-11-30T12:00:00+02:00",
                 "2026-11-30T10:00:00Z",

@@ -21,14 +21,14 @@ const SEARCHED: &str = "customer_firstname || ' ' || customer_name || ' ' || cus
 pub(super) async fn orders(
     pool: &Pool,
     selection: &Selection,
-    before: OrderId,
+    before: Option<OrderId>,
     limit: i64,
 ) -> sqlx::Result<Vec<Summary>> {
     let mut query = QueryBuilder::new(format!(
         "SELECT -- order::list
          {COLUMNS} FROM orders WHERE "
     ));
-    LIST.push_page(&mut query, selection.placed, before.0);
+    LIST.push_page(&mut query, selection.placed, before.map(|id| id.0));
     select(&mut query, selection);
     LIST.push_order(&mut query, selection.placed, limit);
     query.build_query_as().fetch_all(pool).await

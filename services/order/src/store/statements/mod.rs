@@ -122,7 +122,7 @@ impl Store for Db {
     async fn list(
         pool: &Pool,
         selection: &Selection,
-        before: OrderId,
+        before: Option<OrderId>,
         limit: i64,
     ) -> sqlx::Result<Vec<Summary>> {
         lists::orders(pool, selection, before, limit).await

@@ -11,15 +11,17 @@ impl Records for Db {
     async fn records<R: Stored>(
         pool: &Pool,
         search: Option<&Search>,
-        before: i64,
+        before: Option<i64>,
         limit: i64,
     ) -> sqlx::Result<Vec<R>> {
         let (list, columns) = (R::LIST, R::COLUMNS);
         let mut query = QueryBuilder::new(format!(
             "SELECT -- order::list_{list}
-             id, {columns} FROM {list} WHERE id < "
+             id, {columns} FROM {list} WHERE TRUE"
         ));
-        query.push_bind(before);
+        if let Some(before) = before {
+            query.push(" AND id < ").push_bind(before);
+        }
         found(&mut query, R::SEARCHED, search);
         query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
         query.build_query_as().fetch_all(pool).await
