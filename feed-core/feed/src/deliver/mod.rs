@@ -155,6 +155,17 @@ pub(crate) struct Delivery {
     )]
     types: Vec<String>,
 
+    /// An event of this type erases the data of the earlier events of its subject, as after a person has asked to be
+    /// forgotten: its own data replaces that of the parked ones. Give it as `--type` as well, if your own tables have such data
+    #[arg(
+        long,
+        env = "DELIVER_ERASED_BY",
+        value_name = "TYPE",
+        value_delimiter = ',',
+        value_parser = parse_type
+    )]
+    erased_by: Vec<String>,
+
     /// The name of the subscription: several in one database need different names
     #[arg(long, env = "SUBSCRIPTION", value_name = "NAME", value_parser = parse_name, default_value = "feed")]
     subscription: String,
@@ -248,6 +259,11 @@ impl Delivery {
         let types: BTreeSet<&String> = self.types.iter().collect();
         for name in types {
             add(name);
+        }
+        let erased_by: BTreeSet<&String> = self.erased_by.iter().collect();
+        for name in erased_by {
+            // No type has a control character.
+            add(&format!("\n{name}"));
         }
         let bytes = digest.finalize().into_iter().take(DIGEST);
         bytes.map(|byte| format!("{byte:02x}")).collect()
@@ -413,6 +429,7 @@ impl<B: Execute> ServiceOn<B> for Deliver {
             source,
             timeout,
             types,
+            erased_by,
             ..
         } = config.own.clone();
         let source = source.unwrap_or_else(|| {
@@ -427,7 +444,7 @@ impl<B: Execute> ServiceOn<B> for Deliver {
             }
             Targets { call, sql, .. } => call.or(sql).map_or(Target::Unknown, Target::Script),
         };
-        Delivering::new(target, types)
+        Delivering::new(target, types, erased_by)
     }
 
     async fn check(database: &Database<B>, config: &Config<Delivery>) -> Result<(), StartError> {
@@ -482,6 +499,9 @@ mod tests {
             name(&["--sql", path, "--type", "a"]),
             name(&["--sql", path, "--type", "a,b"]),
             name(&["--sql", path, "--type", "a,c"]),
+            name(&["--sql", path, "--erased-by", "a"]),
+            name(&["--sql", path, "--erased-by", "a,b"]),
+            name(&["--sql", path, "--type", "a", "--erased-by", "b"]),
             name(&["--call", "a"]),
             name(&["--call", "b"]),
             name(&["--to", "http://h/a"]),
