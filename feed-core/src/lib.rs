@@ -60,6 +60,7 @@ pub mod dialect;
 #[cfg(all(feature = "publish", feature = "consume", any(test, feature = "fuzz")))]
 #[doc(hidden)]
 pub mod fuzz;
+mod new_file;
 mod store;
 mod trace;
 pub mod transfer;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use feed_core::consumer::printable;
 use feed_core::http::BaseUrl;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
@@ -59,7 +60,8 @@ impl Refusal {
         Self {
             what,
             status,
-            detail: detail(status, body),
+            // Any server may be at this address.
+            detail: printable(&detail(status, body)).into_owned(),
             remedy: remedy(status, headers),
         }
     }
@@ -155,6 +157,12 @@ mod tests {
                 "with 404: Not Found. Is that a shop?",
             ),
             (599, None, "", "with 599: nothing more. See"),
+            (
+                400,
+                None,
+                "{\"detail\": \"evil \u{9b}31m\u{202e}\\u001b[2J\\nOK\"}",
+                r"with 400: evil \u{9b}31m\u{202e}\u{1b}[2J\nOK. See",
+            ),
             (
                 301,
                 Some("https://shop.example/"),

@@ -184,8 +184,13 @@ async fn a_hostile_feed_is_described_and_not_obeyed() {
         gone.contains("answers 410 with text/plain, and must with"),
         "{gone}"
     );
+    let url = url + "?private_token=s3cret";
     for more in [&[][..], &["--json"]] {
         let (_, out, _) = run(&[&["check", &url], more].concat()).await;
+        assert!(
+            out.contains("private_token=…") && !out.contains("s3cret"),
+            "{out}"
+        );
         assert!(
             out.contains("is no IRI") && out.contains("nothing"),
             "{out}"

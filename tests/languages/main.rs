@@ -10,6 +10,7 @@ mod deliver;
 mod deliver_unusual;
 mod examples;
 mod ledger;
+mod privacy;
 mod proxies;
 mod readme;
 mod retry_after;

@@ -288,12 +288,10 @@ fn variable_behind(argument: &Arg, arguments: &[OsString]) -> Option<String> {
     (!said).then(|| variable.to_string_lossy().into_owned())
 }
 
-/// Removes the part before an `@`, such as a password in a URL, and the query of a URL, which may hold one too.
+/// Removes the part before an `@`, such as a password in a URL, and the query of a URL, which may hold one too. What is
+/// refused may lack the scheme of a URL.
 fn without_password(text: &str) -> String {
-    if let Some((before, _)) = text
-        .split_once('?')
-        .filter(|(before, _)| before.contains(':'))
-    {
+    if let Some((before, _)) = text.split_once('?') {
         return without_password(before) + "?\u{2026}";
     }
     let Some((secret, rest)) = text.rsplit_once('@') else {
@@ -451,6 +449,14 @@ mod tests {
                     "postgres://host/db?password=s3cr@et",
                 ],
                 "'postgres://host/db?\u{2026}'",
+            ),
+            (
+                ["probe", "--required=x", "--feed=host/feed?token=s3cret"],
+                "'host/feed?\u{2026}' for '--feed",
+            ),
+            (
+                ["probe", "--required=x", "--file=whsec_s3cret"],
+                "'\u{2026}' for '--file <FILE>': cannot read \u{2026}:",
             ),
             (
                 ["probe", "--required=x", "--file=operate eve:s3cret"],

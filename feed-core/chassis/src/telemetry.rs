@@ -3,12 +3,13 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::env::{VarError, var};
 use std::error::Error;
+use std::io::{self, Write};
 
 use tracing::{Level, enabled, error};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use feed_http::with_causes;
+use feed_http::{escape_json, with_causes};
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -52,10 +53,38 @@ pub fn start_logging_from(format: LogFormat, default: &str) {
         LogFormat::Text => log
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+        LogFormat::Json => log
+            .json()
+            .flatten_event(true)
+            .with_writer(|| Escaping(std::io::stderr()))
+            .try_init(),
     };
     if started.is_ok() {
         log_panics();
+    }
+}
+
+/// Writes lines of JSON with escapes in place of characters that a terminal would obey: a field may have a text of a feed, such
+/// as the id of an event.
+struct Escaping<W>(W);
+
+impl<W: Write> Write for Escaping<W> {
+    /// Takes a whole line, as the log writes it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(line) {
+            Ok(text) => {
+                let json = text.trim_end_matches('\n');
+                let end = &text[json.len()..];
+                self.0
+                    .write_all(format!("{}{end}", escape_json(json)).as_bytes())?;
+            }
+            Err(_) => self.0.write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -132,6 +161,16 @@ mod tests {
             filter(Ok(wrong.to_owned()), "info").expect_err(wrong);
         }
         filter(Err(VarError::NotUnicode("\u{fffd}".into())), "info").expect_err("no text");
+    }
+
+    #[test]
+    fn a_line_of_json_obeys_no_text_of_a_feed() {
+        let mut written = Vec::new();
+        let mut writer = Escaping(&mut written);
+        let line = "{\"event.ids\":\"urn:x\u{9b}31m\u{202e}ä\"}\n";
+        writer.write_all(line.as_bytes()).expect("memory");
+        let shown = r#"{"event.ids":"urn:x\u009b31m\u202eä"}"#.to_owned() + "\n";
+        assert_eq!(String::from_utf8(written).expect("a text"), shown);
     }
 
     /// In another process, since the hook is one for all tests.

@@ -1,6 +1,6 @@
 //! Makes untrusted text safe for a terminal.
 
-use feed_core::http::is_control;
+use feed_core::http::is_obeyed;
 
 /// Returns the text without characters that a terminal would obey, on one line.
 pub(crate) fn one_line(text: &str) -> String {
@@ -10,19 +10,6 @@ pub(crate) fn one_line(text: &str) -> String {
         c => c,
     };
     text.chars().map(visible).collect()
-}
-
-/// Returns a JSON document with such characters as escapes: it means the same.
-pub(crate) fn escaped(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        match c {
-            // They are all below U+10000.
-            c if is_obeyed(c) => text += &format!("\\u{:04x}", u32::from(c)),
-            c => text.push(c),
-        }
-    }
-    text
 }
 
 /// Returns a JSON document on one line: without the white space between its tokens. Numbers and strings keep their bytes.
@@ -37,13 +24,10 @@ pub(crate) fn compact(json: &str) -> String {
     json.chars().filter(is_kept).collect()
 }
 
-fn is_obeyed(c: char) -> bool {
-    // Marks of direction change the order in which the rest of the line is shown.
-    is_control(c) || matches!(c, '\u{200e}' | '\u{200f}')
-}
-
 #[cfg(test)]
 mod tests {
+    use feed_core::http::escape_json;
+
     use super::*;
 
     #[test]
@@ -69,7 +53,7 @@ mod tests {
         let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}b";
         assert_eq!(one_line(hostile), "a\u{fffd}[2J\u{fffd}31m\u{fffd}b");
         let json = serde_json::to_string(hostile).expect("a string");
-        let escaped = escaped(&json);
+        let escaped = escape_json(&json);
         assert!(escaped.is_ascii(), "{escaped}");
         let same: String = serde_json::from_str(&escaped).expect("the same document");
         assert_eq!(same, hostile);

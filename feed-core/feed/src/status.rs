@@ -16,7 +16,7 @@ use feed_console::command::table as aligned;
 use feed_console::subscription::concern::{Behind, Concern, Kind, ReportedStatus};
 use feed_console::subscription::status_of;
 use feed_core::http::credentials::operator_authorization;
-use feed_core::http::{tls, with_causes};
+use feed_core::http::{escape_json, tls, with_causes};
 use futures_util::future::join_all;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
@@ -24,7 +24,7 @@ use reqwest::{Client, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::printable::{escaped, one_line};
+use crate::printable::one_line;
 
 /// The most bytes that are read of an answer: the differences of a comparison are in it.
 const LARGEST: usize = 1024 * 1024;
@@ -388,7 +388,7 @@ fn json(rows: &[Row]) -> String {
         serde_json::to_string(&document).unwrap_or_default()
     };
     let documents: Vec<String> = rows.iter().map(document).collect();
-    format!("[{}]\n", escaped(&documents.join(",")))
+    format!("[{}]\n", escape_json(&documents.join(",")))
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ use feed_core::consumer::{
     FeedCredentials, FeedOptionNames, FetchError, PollError, Subscription, Tail as Follow,
     TailError, TailFrom,
 };
-use feed_core::http::with_causes;
+use feed_core::http::{escape_json, with_causes};
 use feed_core::{Cursor, Received};
 use url::Url;
 
 use crate::deliver::as_json;
-use crate::printable::{compact, escaped, one_line};
+use crate::printable::{compact, one_line};
 use crate::types::{self, parse_type};
 
 /// The longest pause before a request that follows a failure.
@@ -180,7 +180,7 @@ async fn follow(tail: &Tail) -> Result<(), Ended> {
         let mut lines = String::new();
         for event in shown.into_iter().skip(first) {
             match tail.json {
-                true => lines.push_str(&escaped(&compact(&as_json(event)))),
+                true => lines.push_str(&escape_json(&compact(&as_json(event)))),
                 false => write_line(&mut lines, event, tail.data, coloured),
             }
             lines.push('\n');

@@ -11,7 +11,7 @@ pub(crate) fn parse_type(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() || name.chars().any(char::is_control) {
         return Err(
-            "no event has such a type: write one such as order.placed, or leave the setting out for all types"
+            "no event has such a type: write one such as order.placed, or leave the setting out"
                 .to_owned(),
         );
     }

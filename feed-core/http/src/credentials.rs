@@ -76,11 +76,12 @@ pub enum CredentialsError {
     Empty(PathBuf),
 }
 
-/// Returns the name of a file of secrets for a message. What is a secret itself, such as `NAME:PASSWORD` in place of the
-/// file's name, is left out; a token in its place cannot be told from a name.
+/// Returns the name of a file of secrets for a message. What is a secret itself, such as `NAME:PASSWORD` or the `whsec_…` of
+/// a webhook in place of the file's name, is left out; a token in its place cannot be told from a name.
 #[must_use]
 pub fn redact_file(name: &str) -> &str {
-    match name.contains([':', ' ', '\t', '\n']) && !Path::new(name).exists() {
+    let is_secret = name.contains([':', ' ', '\t', '\n']) || name.starts_with("whsec_");
+    match is_secret && !Path::new(name).exists() {
         true => "\u{2026}",
         false => name,
     }
@@ -299,7 +300,12 @@ mod tests {
         assert!(third.starts_with(&format!("{name}, line 3: ")), "{third}");
         assert_eq!(refused("# none\n"), format!("{name} holds no credentials"));
         // In place of the file's name.
-        for secret in ["operate ada:hunter2", "ada:hunter2", "operate hunter2"] {
+        for secret in [
+            "operate ada:hunter2",
+            "ada:hunter2",
+            "operate hunter2",
+            "whsec_hunter2",
+        ] {
             let error = read(Path::new(secret), false)
                 .map(|_| ())
                 .expect_err(secret);

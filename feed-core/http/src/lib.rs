@@ -39,7 +39,7 @@ pub use negotiate::{members, negotiate, split, weight};
 pub use problem::{Failure, Problem};
 #[cfg(feature = "axum")]
 pub use response::{Json, Page};
-pub use text::{canonical_number, is_control};
+pub use text::{canonical_number, escape_json, is_control, is_obeyed, without_quoted};
 
 /// Marks a response (in its extensions) that was held back at the client's request: its time does
 /// not depend on the service.

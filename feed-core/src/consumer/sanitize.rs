@@ -13,7 +13,7 @@ pub(crate) fn sanitize(text: &str) -> String {
     let mut characters = text.chars();
     let printable = |character: char| match character {
         '\t' | '\n' | '\r' => ' ',
-        _ if character.is_control() => char::REPLACEMENT_CHARACTER,
+        _ if is_control(character) => char::REPLACEMENT_CHARACTER,
         _ => character,
     };
     let begin = characters.by_ref().take(LONGEST).map(printable);

@@ -41,9 +41,10 @@ impl FromStr for Kind {
 
     fn from_str(url: &str) -> Result<Self, DatabaseError> {
         // The scheme alone is repeated: the rest of the URL may hold a password.
-        let (scheme, _) = url.split_once(':').ok_or(DatabaseError::NoUrl)?;
+        let (scheme, rest) = url.split_once(':').ok_or(DatabaseError::NoUrl)?;
         match scheme {
             "sqlite" => Ok(Self::Sqlite),
+            "postgres" | "postgresql" if ends_in_the_password(rest) => Err(DatabaseError::Password),
             "postgres" | "postgresql" => Ok(Self::Postgres),
             other if other.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
                 Err(DatabaseError::Scheme(other.to_owned()))
@@ -51,6 +52,19 @@ impl FromStr for Kind {
             _ => Err(DatabaseError::NoUrl),
         }
     }
+}
+
+/// Returns true if an `@` comes after the host. A `/`, `?` or `#` in a password ends the host, and all behind it would be shown
+/// as the name of the database. A parameter may have an `@`, such as `?user=eve@shop`.
+fn ends_in_the_password(url: &str) -> bool {
+    let behind = match url.strip_prefix("//") {
+        Some(host) => host.find(['/', '?', '#']).map_or("", |end| &host[end..]),
+        None => url,
+    };
+    behind.split_once('@').is_some_and(|(before, _)| {
+        let query = before.split_once('?');
+        !query.is_some_and(|(_, parameters)| parameters.contains('='))
+    })
 }
 
 /// The address of a database without its password, for logs.
@@ -97,4 +111,39 @@ pub(crate) fn show_server(options: &PgConnectOptions) -> String {
 #[cfg(not(feature = "postgres"))]
 fn redact_postgres(_: &str) -> String {
     "a postgres: URL".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_ends_the_host_is_refused_and_not_shown() {
+        for url in [
+            "postgres://eve:/s3cret@host/shop",
+            "postgresql://eve:a/s3cret@host/shop",
+            "postgres://eve:a@b/s3cret@host/shop",
+            "postgres://eve:/a=s3cret@host/shop",
+            "postgres://eve:?s3cret@host/shop",
+            "postgres://eve:#s3cret@host/shop",
+            "postgres:eve:s3cret@host/shop",
+        ] {
+            let error = url.parse::<Kind>().expect_err(url);
+            assert!(error.to_string().contains("%2F for a /"), "{error}");
+            assert_eq!(redact_url(url), "a malformed URL", "{url}");
+        }
+        for url in [
+            "postgres://eve:%2Fs3cret@host/shop",
+            "postgres://host/shop?user=eve@shop&password=s3cr@et",
+            "postgres://?host=/run/postgresql&user=eve@shop",
+            "postgres:///shop",
+        ] {
+            assert_eq!(url.parse::<Kind>().expect(url), Kind::Postgres);
+            assert!(!redact_url(url).contains("s3cr"), "{url}");
+        }
+        assert_eq!(
+            "sqlite:a/b@c".parse::<Kind>().expect("a file"),
+            Kind::Sqlite
+        );
+    }
 }

@@ -11,6 +11,7 @@ use super::form::Form;
 use super::page::{Pages, State};
 use crate::cursor::Epoch;
 use crate::event::Sequence;
+use crate::new_file::create_anew;
 use crate::store::Backend;
 
 /// The result of an export of immutable pages.
@@ -154,7 +155,7 @@ fn is_page(bytes: &[u8], address: &Url) -> bool {
 /// the same page.
 fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let unfinished = file.with_extension(format!("{}.unfinished", std::process::id()));
-    let mut output = std::fs::File::create(&unfinished)?;
+    let mut output = create_anew(&unfinished, 0o666)?;
     output.write_all(bytes)?;
     output.sync_all()?;
     std::fs::rename(&unfinished, file)

@@ -336,7 +336,7 @@ pub(crate) trait Consume: sqlx::Database {
         limit: i64,
     ) -> impl Answer<Vec<(i64, String, String)>>;
 
-    /// Replaces a parked event by another one. If the parked event had failed, its reason becomes
+    /// Replaces a parked event by another one. If the parked event had failed, its reason and those of all attempts become
     /// `reason`, and it is due at once.
     fn replace_parked(
         tx: &mut Transaction<'_, Self>,

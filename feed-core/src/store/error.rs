@@ -31,6 +31,12 @@ pub enum DatabaseError {
          and the like"
     )]
     Malformed(#[source] sqlx::Error),
+    /// A character in its password ends the host.
+    #[error(
+        "the database URL has an @ after its host; in a password write %2F for a /, %3F for a ? and %23 for a #, and in a \
+         name %40 for an @"
+    )]
+    Password,
     /// There is no place for a SQLite file.
     #[error("cannot make the directory {} for the database{}", .0.display(), in_the_way(.1))]
     Directory(PathBuf, #[source] io::Error),

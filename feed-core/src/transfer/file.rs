@@ -1,8 +1,7 @@
 //! The export file: JSON, one line for each row, and at the end a digest of all lines before.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::TransferError;
+use crate::new_file::create_anew;
 
 /// The first line: the format.
 pub(super) const FORMAT: &str = "feed-core database, 1";
@@ -45,9 +45,7 @@ impl Output {
         let mut unfinished = place.as_os_str().to_owned();
         unfinished.push(format!(".{}.unfinished", std::process::id()));
         let unfinished = PathBuf::from(unfinished);
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600);
-        let file = file.open(&unfinished);
+        let file = create_anew(&unfinished, 0o600);
         let file = file.map_err(|error| TransferError::File(place.to_owned(), error))?;
         Ok(Self {
             place: place.to_owned(),
@@ -165,4 +163,32 @@ impl Input {
 
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn only_its_owner_reads_an_export_whatever_was_in_its_place() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let place = directory.path().join("export");
+        let planted = format!("export.{}.unfinished", std::process::id());
+        // Anyone may read it, or has it open.
+        let planted = directory.path().join(planted);
+        std::fs::write(&planted, "").expect("a file");
+        let all = std::fs::Permissions::from_mode(0o666);
+        std::fs::set_permissions(&planted, all).expect("permissions");
+        let mut opened = File::open(&planted).expect("a file");
+        let mut output = Output::create(&place).expect("a file");
+        let line = output.line(&Line::Format(FORMAT.to_owned()));
+        line.and_then(|()| output.close()).expect("a file");
+        let mode = place.metadata().expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let mut seen = String::new();
+        opened.read_to_string(&mut seen).expect("a file");
+        assert_eq!(seen, "");
+    }
 }

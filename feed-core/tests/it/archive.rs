@@ -238,8 +238,14 @@ async fn pages_become_files<B: Testable>(url: &str) {
         "{mixed:?}"
     );
     std::fs::remove_file(&first).unwrap();
+    // A link of another user leads nowhere.
+    let other = target.path().join("other");
+    let unfinished = first.with_extension(format!("{}.unfinished", std::process::id()));
+    std::fs::write(&other, "other").unwrap();
+    std::os::unix::fs::symlink(&other, unfinished).unwrap();
     publisher.feed.export_pages(target.path()).await.unwrap();
     assert_eq!(std::fs::read(&first).unwrap(), whole);
+    assert_eq!(file(target.path(), "other"), "other");
     let nowhere = publisher
         .feed
         .export_pages(&exported.directory.join("1"))

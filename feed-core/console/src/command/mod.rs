@@ -15,7 +15,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use feed_chassis::{LogFormat, start_logging_from};
 use feed_core::consumer::printable;
-use feed_core::http::with_causes;
+use feed_core::http::{escape_json, with_causes};
 use feed_core::{DatabaseError, Kind};
 
 use crate::DatabaseSettings;
@@ -155,12 +155,13 @@ pub fn print(text: &str) -> Result<(), CommandError> {
     }
 }
 
-/// Prints a document as one line of JSON.
+/// Prints a document as one line of JSON, with escapes in place of characters that a terminal would obey.
 ///
 /// # Errors
 ///
 /// Returns an error if it cannot be written.
 pub fn print_json(document: &impl Serialize) -> Result<(), CommandError> {
     let text = serde_json::to_string(document);
-    print(&(text.map_err(|error| CommandError::Print(error.into()))? + "\n"))
+    let text = text.map_err(|error| CommandError::Print(error.into()))?;
+    print(&format!("{}\n", escape_json(&text)))
 }

@@ -14,11 +14,12 @@ use std::process::ExitCode;
 use feed_chassis::{read_once, stop_signal};
 use feed_console::parse_feed_url;
 use feed_core::consumer::FeedCredentials;
+use feed_core::http::escape_json;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::printable::{escaped, one_line};
+use crate::printable::one_line;
 use rules::Checker;
 
 const EXAMPLES: &str = "\
@@ -143,7 +144,7 @@ pub(crate) async fn main(check: Check) -> ExitCode {
         }
     };
     if check.json {
-        print(&(escaped(&serde_json::to_string(&findings).unwrap_or_default()) + "\n"));
+        print(&(escape_json(&serde_json::to_string(&findings).unwrap_or_default()) + "\n"));
     }
     let is_fault = |finding: &Finding| finding.verdict == Verdict::Fault;
     match findings.iter().any(is_fault) {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::DateTime;
-use feed_core::consumer::FeedCredentials;
+use feed_core::consumer::{FeedCredentials, redact_url};
 use feed_core::http::{tls, with_causes};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, LAST_MODIFIED,
@@ -236,36 +236,37 @@ impl Checker {
         // Why no more was read, and why no page was read twice.
         let (mut unread, mut once) = (None, Some(ONE_PAGE.to_owned()));
         while let Some(url) = next.take() {
+            let shown = redact_url(&url);
             if read.len() == self.documents {
-                unread = Some(self.more(&format!("pages from {url} on were not read")));
+                unread = Some(self.more(&format!("pages from {shown} on were not read")));
                 break;
             }
             if !read.insert(url.clone()) {
-                unmarked.get_or_insert(format!("the archive comes back to {url}"));
+                unmarked.get_or_insert(format!("the archive comes back to {shown}"));
                 break;
             }
             let page = self.get(&url, &[]).await?;
             let document = match Document::read(&page.body, &url) {
                 Ok(document) if page.status == StatusCode::OK => document,
                 _ => {
-                    unmarked.get_or_insert(format!("{url} answers {}, or no feed", page.status));
-                    unread = Some(format!("{url} cannot be read, nor the pages before it"));
+                    unmarked.get_or_insert(format!("{shown} answers {}, or no feed", page.status));
+                    unread = Some(format!("{shown} cannot be read, nor the pages before it"));
                     break;
                 }
             };
             if !document.is_archive {
-                unmarked.get_or_insert(format!("{url} has no fh:archive"));
+                unmarked.get_or_insert(format!("{shown} has no fh:archive"));
             }
             for entry in &document.entries {
                 if !known.insert(entry.id.clone()) {
-                    doubled.get_or_insert(format!("{} is also in {url}", entry.id));
+                    doubled.get_or_insert(format!("{} is also in {shown}", entry.id));
                 }
             }
             // The newest page may still get a link to its successor.
             if read.len() == 2 {
                 once = None;
                 if self.get(&url, &[]).await?.body != page.body {
-                    changed.get_or_insert(format!("{url} has changed"));
+                    changed.get_or_insert(format!("{shown} has changed"));
                 }
             }
             next = document.link("prev-archive").cloned();
@@ -313,27 +314,29 @@ impl Checker {
             self.finds(SOURCE, rules[1], forward);
         }
         let (end, url) = self.after(cursor).await?;
+        let shown = redact_url(&url);
         let repeated = match Document::read(&end.body, &url) {
             Ok(document) if end.status == StatusCode::OK => {
                 // New ones may have come meanwhile.
                 let known = |id: &String| head.entries.iter().any(|entry| entry.id == *id);
                 let mut ids = document.entries.into_iter().map(|entry| entry.id);
                 ids.find(known)
-                    .map(|id| format!("{url} has {id}, which the head has"))
+                    .map(|id| format!("{shown} has {id}, which the head has"))
             }
-            _ => Some(format!("{url} answers {}", end.status)),
+            _ => Some(format!("{shown} answers {}", end.status)),
         };
         self.finds(SOURCE, rules[2], repeated);
         let (foreign, url) = self.after(FOREIGN).await?;
+        let shown = redact_url(&url);
         let found = match foreign.status {
             StatusCode::GONE if foreign.is_of_type(PROBLEM) => None,
             StatusCode::GONE => {
                 let found = foreign.header(&CONTENT_TYPE).unwrap_or("no media type");
                 Some(format!(
-                    "{url} answers 410 with {found}, and must with {PROBLEM}"
+                    "{shown} answers 410 with {found}, and must with {PROBLEM}"
                 ))
             }
-            other => Some(format!("{url} answers {other}")),
+            other => Some(format!("{shown} answers {other}")),
         };
         self.finds(SOURCE, rules[3], found);
         Ok(())
@@ -346,27 +349,28 @@ impl Checker {
         let (mut at, mut cursor) = (0_i64, "start".to_owned());
         for _ in 0..self.documents {
             let (answer, url) = self.after(&cursor).await?;
+            let shown = redact_url(&url);
             let document = match Document::read(&answer.body, &url) {
                 Ok(document) => document,
-                Err(found) => return broken(format!("{url}: {found}")),
+                Err(found) => return broken(format!("{shown}: {found}")),
             };
             if let Some(found) = gap(&document) {
-                return broken(format!("{url}: {found}"));
+                return broken(format!("{shown}: {found}"));
             }
             let sequences = document.entries.iter().filter_map(|entry| entry.sequence);
             let (first, last) = (sequences.clone().min(), sequences.max());
             if let Some(first) = first.filter(|first| *first > at.saturating_add(1)) {
-                return broken(format!("{url}: after {at} comes {first}"));
+                return broken(format!("{shown}: after {at} comes {first}"));
             }
             let Some(next) = document.cursor else {
-                return broken(format!("{url} has no cursor"));
+                return broken(format!("{shown} has no cursor"));
             };
             at = last.unwrap_or(at).max(at);
             let Some(newest) = newest.filter(|newest| *newest > at) else {
                 return Ok(Outcome::Kept);
             };
             if next == cursor {
-                return broken(format!("{url} ends there, and {newest} is the newest"));
+                return broken(format!("{shown} ends there, and {newest} is the newest"));
             }
             cursor = next;
         }
@@ -383,8 +387,8 @@ impl Checker {
             return Ok(());
         };
         let content = self.get(src, &[]).await?;
-        let found =
-            (content.status != StatusCode::OK).then(|| format!("{src} answers {}", content.status));
+        let found = (content.status != StatusCode::OK)
+            .then(|| format!("{} answers {}", redact_url(src), content.status));
         self.finds("RFC 4287, 4.1.3.2", rule, found);
         Ok(())
     }
@@ -434,8 +438,11 @@ impl Checker {
             }))
         };
         let answer = answer.await;
-        let answer = answer.map_err(|error: reqwest::Error| with_causes(&error))?;
-        answer.ok_or_else(|| format!("{url} has more than {LARGEST} bytes"))
+        let shown = redact_url(url);
+        let answer = answer.map_err(|error: reqwest::Error| {
+            format!("{shown}: {}", with_causes(&error.without_url()))
+        })?;
+        answer.ok_or_else(|| format!("{shown} has more than {LARGEST} bytes"))
     }
 
     /// Adds what came of a rule.

@@ -26,11 +26,17 @@ pub(crate) struct Delivering {
     target: Target,
     /// The types to deliver; all if there are none.
     types: Vec<String>,
+    /// The types whose events erase the data of earlier ones.
+    erased_by: Vec<String>,
 }
 
 impl Delivering {
-    pub(super) fn new(target: Target, types: Vec<String>) -> Self {
-        Self { target, types }
+    pub(super) fn new(target: Target, types: Vec<String>, erased_by: Vec<String>) -> Self {
+        Self {
+            target,
+            types,
+            erased_by,
+        }
     }
 
     /// Lets the database parse all statements and find what they name.
@@ -96,6 +102,11 @@ impl<B: Execute> Effect<B> for Delivering {
             Target::Webhook(_) => 1,
             Target::Script(_) | Target::Unknown => usize::MAX,
         }
+    }
+
+    fn erases(&self, event: &Received) -> bool {
+        let event_type = event.event_type.as_ref();
+        event_type.is_some_and(|name| self.erased_by.contains(name))
     }
 }
 

@@ -221,8 +221,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             (Some(failure), [one]) => {
                 let reason = describe(&failure);
                 spans.fail(&reason);
-                let s = &instance.subscription;
-                let parked = park(&mut tx, s, one, Some(&failure));
+                let parked = self.park(&mut tx, one, Some(&failure));
                 instance.database.statement(parked).await?;
                 self.caller.commit(tx, guard, &[]).await?;
                 let id = &one.event.id;
@@ -292,10 +291,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         };
         for arrival in &waiting {
             Mark::Waiting.reached();
-            if arrival.missing.is_none() && self.caller.erases(&arrival.event) {
-                erase_parked(&mut tx, s, &arrival.event).await?;
-            }
-            park(&mut tx, s, arrival, None).await?;
+            self.park(&mut tx, arrival, None).await?;
         }
         Ok(Begun {
             tx,
@@ -333,6 +329,20 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             .into_iter()
             .filter(|arrival| won.remove(&arrival.event.id))
             .collect())
+    }
+
+    /// Parks an event. One that erases earlier events erases what is kept of them before its own effect succeeds.
+    async fn park(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        arrival: &Arrival,
+        failure: Option<&EffectError>,
+    ) -> sqlx::Result<()> {
+        let s = &self.caller.instance.subscription;
+        if arrival.missing.is_none() && self.caller.erases(&arrival.event) {
+            erase_parked(tx, s, &arrival.event).await?;
+        }
+        park(tx, s, arrival, failure).await
     }
 
     /// Splits off the arrivals whose subject has a parked event: they wait for that event (I6). Ends the undo of skips

@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 use crate::consumer::effect::{EffectError, LONGEST_PAUSE};
 use crate::consumer::sanitize::sanitize;
 use crate::consumer::source::content::Missing;
-use crate::http::with_causes;
+use crate::http::{with_causes, without_quoted};
 use crate::store::sqlstate;
 
 /// The number of attempts after which a failing event waits for the operator.
@@ -18,6 +18,9 @@ const FIRST_RETRY: i64 = 2;
 
 /// The longest pause between retries, in seconds.
 const LONGEST_RETRY: i64 = 300;
+
+/// The result code of an error in a statement or a function.
+const SQLITE_ERROR: i32 = 1;
 
 /// The extended result code of a commit hook that rejects the commit.
 const SQLITE_CONSTRAINT_COMMITHOOK: i32 = 531;
@@ -118,9 +121,22 @@ pub(crate) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
 }
 
 /// Returns the reason with its causes, for the status page. It is bounded, since it may quote
-/// received text.
+/// received text. Values that the database quotes are left out: they may be data of a person.
 pub(crate) fn describe(error: &EffectError) -> String {
-    sanitize(&with_causes(error))
+    let reason = with_causes(error);
+    sanitize(&match error {
+        EffectError::Database(sqlx::Error::Database(error)) if quotes_data(error.as_ref()) => {
+            without_quoted(&reason)
+        }
+        _ => reason,
+    })
+}
+
+/// Returns true if SQLite quotes a value, such as in `bad JSON path: '…'` and `fts5: syntax error near "…"`: what cannot be
+/// parsed, `near "…": syntax error`, is a text of the effect. With other codes, it names columns and constraints alone.
+/// [`with_causes`] knows the errors of PostgreSQL.
+fn quotes_data(error: &dyn sqlx::error::DatabaseError) -> bool {
+    matches!(code_of(error), Code::Sqlite(SQLITE_ERROR)) && !error.message().starts_with("near ")
 }
 
 /// The cause of an error that an effect returned.

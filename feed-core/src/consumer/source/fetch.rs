@@ -17,7 +17,7 @@ use super::fetch_error::FetchError;
 use super::freshness::fresh;
 use super::header::{from_header, to_header, validator};
 use super::option_names::FeedOptionNames;
-use super::redact::redact_query;
+use super::redact::{redact_query, redact_url};
 use super::request::Requester;
 use super::wait::{WAIT, Wait};
 use crate::consumer::sanitize::sanitize;
@@ -262,7 +262,8 @@ impl Source {
         // page that says so, which would then be requested for ever.
         if let (Some(moved), Some(_)) = (moved, &new) {
             let setting = self.requester.names.feed_url;
-            warn!("the feed has moved permanently: set {setting} to {moved}");
+            let shown = redact_url(&moved);
+            warn!("the feed has moved permanently: set {setting} to {shown}");
             self.moved = Some(moved);
         }
         Ok(HeadAnswer { new, waited, fresh })

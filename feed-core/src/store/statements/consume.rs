@@ -250,6 +250,12 @@ impl Consume for Db {
         .bind(reason)
         .execute(&mut **tx)
         .await?;
+        let attempts = sqlx::query(
+            "UPDATE -- attempt::replace
+             feed_attempt SET reason = $3 WHERE subscription = $1 AND event_id = $2",
+        );
+        let attempts = attempts.bind(s).bind(event_id).bind(reason);
+        attempts.execute(&mut **tx).await?;
         Ok(())
     }
 
