@@ -12,7 +12,7 @@ mod new_event;
 #[cfg(all(test, feature = "publish"))]
 pub(crate) use new_event::LONGEST_TEXT;
 #[cfg(feature = "publish")]
-pub(crate) use new_event::{Entry, Event, check_name, is_traceparent};
+pub(crate) use new_event::{Entry, Event, check_name};
 #[cfg(feature = "publish")]
 pub use new_event::{InvalidEvent, NewEvent};
 
@@ -57,3 +57,14 @@ pub const LAST_SEQUENCE: Sequence = 1 << 53;
 /// The longest id, type or subject of an event, in bytes: PostgreSQL rejects more than 2,704 in an
 /// index.
 pub(crate) const LONGEST_NAME: usize = 2_000;
+
+/// Returns true for a W3C trace context of version 00, the only version. Its ids are not zero.
+pub(crate) fn is_traceparent(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    let is_hex = |byte: u8| matches!(byte, b'-' | b'0'..=b'9' | b'a'..=b'f');
+    let is_zero = |id: &str| id.bytes().all(|byte| byte == b'0');
+    text.starts_with("00-")
+        && lengths.eq([2, 32, 16, 2])
+        && text.bytes().all(is_hex)
+        && !text.split('-').skip(1).take(2).any(is_zero)
+}

@@ -172,14 +172,3 @@ pub(crate) struct Event {
     pub(crate) data: String,
     pub(crate) traceparent: Option<String>,
 }
-
-/// Returns true for a W3C trace context of version 00, the only version. Its ids are not zero.
-pub(crate) fn is_traceparent(text: &str) -> bool {
-    let lengths = text.split('-').map(str::len);
-    let is_hex = |byte: u8| matches!(byte, b'-' | b'0'..=b'9' | b'a'..=b'f');
-    let is_zero = |id: &str| id.bytes().all(|byte| byte == b'0');
-    text.starts_with("00-")
-        && lengths.eq([2, 32, 16, 2])
-        && text.bytes().all(is_hex)
-        && !text.split('-').skip(1).take(2).any(is_zero)
-}

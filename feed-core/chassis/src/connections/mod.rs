@@ -29,6 +29,7 @@ use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use tower::util::MapResponseLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::{debug, info, warn};
 
@@ -40,6 +41,7 @@ use super::large::LargeBodies;
 use super::log_throttle::LogThrottle;
 use super::requests::{Counting, drop_unanswered};
 use super::sender::{Sender, sent_too_slowly};
+use super::unread::UnreadAnswers;
 use feed_http::{Failure, Problem};
 
 /// The limits of a client's use of the service.
@@ -52,8 +54,8 @@ pub(super) struct Limits {
     /// The timeout for the headers of a request, including the wait for the next request: longer
     /// than a proxy keeps an unused connection.
     headers: Duration,
-    /// The same for connections accepted while half of the limit is in use: an idle one must make
-    /// room.
+    /// The same for connections accepted while a tenth of the limit is in use: an idle one must make
+    /// room, and heads that do not end must not add up.
     headers_when_busy: Duration,
     /// How long a body may pause.
     body: Duration,
@@ -62,6 +64,8 @@ pub(super) struct Limits {
     request: Duration,
     /// How long a client may read nothing of an answer.
     answer: Duration,
+    /// The bytes of answers that wait for their clients: of those of a usual size, and of the larger ones.
+    unread: (usize, usize),
 }
 
 impl Default for Limits {
@@ -74,15 +78,17 @@ impl Default for Limits {
             body: Duration::from_secs(15),
             request: Duration::from_secs(90),
             answer: Duration::from_secs(60),
+            unread: (32 * 1024 * 1024, 48 * 1024 * 1024),
         }
     }
 }
 
-/// The longest head of a request, in bytes. The longest of feed-core's contains a few cursors.
-const LONGEST_HEAD: usize = 64 * 1024;
+/// The longest head of a request, in bytes: each connection may have one in memory, without credentials. The longest of
+/// feed-core's contains a few cursors; other servers take 8 to 32 KiB.
+const LONGEST_HEAD: usize = 16 * 1024;
 
 /// A larger body needs a permit: without one, a connection's body uses no more memory than its
-/// head. An order of a thousand lines has 60 KiB.
+/// head. An order of 250 lines has 15 KiB.
 const LARGE: u64 = LONGEST_HEAD as u64;
 
 /// The pause after a failed accept, most often for lack of file descriptors.
@@ -97,10 +103,12 @@ pub(super) async fn serve(
     shutdown: CancellationToken,
 ) {
     let body = RequestBodyTimeoutLayer::new(limits.body);
+    let unread = UnreadAnswers::of(limits.unread);
+    let held = MapResponseLayer::new(move |response: Response| unread.hold(response));
     // One layer only, since each costs every request some allocations.
     let router = match counting {
-        Some(counting) => router.layer((counting, body)),
-        None => router.layer(body),
+        Some(counting) => router.layer((counting, held, body)),
+        None => router.layer((held, body)),
     };
     let places = Arc::new(Semaphore::new(limits.connections));
     let requests = Arc::new(Requests {
@@ -147,7 +155,8 @@ pub(super) async fn serve(
         let (router, requests) = (router.clone(), Arc::clone(&requests));
         let service =
             service_fn(move |request| answer(router.clone(), request, Arc::clone(&requests)));
-        let headers = match places.available_permits() < limits.connections / 2 {
+        let in_use = limits.connections - places.available_permits();
+        let headers = match in_use > limits.connections.div_ceil(10) {
             true => limits.headers_when_busy,
             false => limits.headers,
         };

@@ -22,6 +22,7 @@ const SHORT: Limits = Limits {
     body: Duration::from_millis(200),
     request: Duration::from_millis(600),
     answer: Duration::from_millis(200),
+    unread: (MUCH, MUCH),
 };
 
 /// A server with some routes.
@@ -75,6 +76,7 @@ impl Server {
             )
             .route("/panic", get(divide))
             .route("/much", get(move || async { much }))
+            .route("/usual", get(|| async { vec![b'x'; 32 * 1024] }))
             .route("/304", get(|| async { StatusCode::NOT_MODIFIED }));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -225,7 +227,7 @@ async fn there_are_few_large_bodies_at_a_time() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_makes_room_when_half_are_in_use() {
+async fn an_idle_connection_makes_room_when_a_tenth_are_in_use() {
     let server = Server::start(Limits {
         headers: Duration::from_secs(600),
         ..SHORT
@@ -235,6 +237,8 @@ async fn an_idle_connection_makes_room_when_half_are_in_use() {
     for _ in 0..2 * SHORT.connections {
         silent.push(server.connect().await);
     }
+    // All but the first of them.
+    rest(silent.remove(1)).await;
     let here = server.send("GET / HTTP/1.1", "\r\n").await;
     assert!(here.ends_with("here"), "{here}");
     drop(silent);
@@ -361,6 +365,39 @@ async fn a_client_that_does_not_read_is_disconnected() {
     server.stop().await;
 }
 
+/// Otherwise readers that do not read would fill the memory.
+#[tokio::test]
+async fn few_bytes_wait_for_clients_that_do_not_read() {
+    let server = Server::start(Limits {
+        answer: Duration::from_secs(60),
+        ..SHORT
+    });
+    let server = server.await;
+    let much = "GET /much HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut deaf = server.connect().await;
+    deaf.write_all(much.as_bytes()).await.expect("sent");
+    // What the system buffers of it is a part.
+    deaf.read_exact(&mut [0; 12]).await.expect("an answer");
+    let refused = server.send("GET /much HTTP/1.1", "\r\n").await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(refused.to_lowercase().contains("retry-after"), "{refused}");
+    let counted = ("/much".to_owned(), "503".to_owned());
+    assert!(server.counted().await.contains(&counted));
+    for path in ["/", "/usual"] {
+        let other = server.send(&format!("GET {path} HTTP/1.1"), "\r\n").await;
+        assert!(other.starts_with("HTTP/1.1 200"), "{path}");
+    }
+    drop(deaf);
+    let begin = tokio::time::Instant::now();
+    loop {
+        match server.send("GET /much HTTP/1.1", "\r\n").await {
+            whole if whole.len() > MUCH => break,
+            early => assert!(begin.elapsed() < Duration::from_secs(20), "{early}"),
+        }
+    }
+    server.stop().await;
+}
+
 /// Without the pause after any other, a service that has no file descriptor left would use a whole processor.
 #[test]
 fn only_a_client_that_went_away_is_no_reason_to_pause() {
@@ -378,6 +415,11 @@ fn only_a_client_that_went_away_is_no_reason_to_pause() {
 #[tokio::test]
 async fn a_head_is_bounded() {
     let server = Server::start(SHORT).await;
+    let (most, each) = (Limits::default().connections, LONGEST_HEAD);
+    assert!(most * each <= 160 * 1024 * 1024, "{most} heads of {each}");
+    let usual = format!("X: {}\r\n\r\n", "x".repeat(LONGEST_HEAD * 3 / 4));
+    let here = server.send("GET / HTTP/1.1", &usual).await;
+    assert!(here.ends_with("here"), "{here}");
     let long = format!("X: {}\r\n\r\n", "x".repeat(2 * LONGEST_HEAD));
     let many = "X: x\r\n".repeat(1_000) + "\r\n";
     let path = format!("GET /{} HTTP/1.1", "x".repeat(2 * LONGEST_HEAD));

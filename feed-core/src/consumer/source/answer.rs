@@ -1,5 +1,7 @@
 //! A complete answer, classified as a document, data, or an error.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
@@ -73,7 +75,7 @@ impl Answer {
     }
 
     pub(super) fn text(&self) -> Result<String, Undecodable> {
-        decode(&self.body, self.content_type().as_deref())
+        decode(&self.body, self.content_type().as_deref()).map(Cow::into_owned)
     }
 
     pub(super) fn into_error(self, detail: &str) -> FetchError {

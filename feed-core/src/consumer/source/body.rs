@@ -39,7 +39,7 @@ const MAGIC: &[u8] = &[0x1f, 0x8b, 8];
 pub(crate) enum BodyError {
     /// The connection was interrupted.
     Broken(reqwest::Error),
-    /// It has more than [`LARGEST`] bytes.
+    /// It has more bytes than the bound.
     TooLarge,
     /// It is not complete in time, and slower than [`SLOWEST`].
     Slow(usize),
@@ -59,12 +59,20 @@ impl From<io::Error> for BodyError {
     }
 }
 
-/// Reads a body chunk by chunk: bytes over the bound never enter the memory.
+/// Reads a body of at most `most` bytes chunk by chunk: bytes over the bound never enter the memory.
 ///
 /// After `deadline` it continues while the body comes at [`SLOWEST`] or faster: on a slow link, a large
 /// document would otherwise never be read, however often it is requested.
-pub(crate) async fn read(response: &mut Response, deadline: Instant) -> Result<Bytes, BodyError> {
-    let mut body = Decoder::of(response.headers()).map_err(BodyError::Unusable)?;
+pub(crate) async fn read(
+    response: &mut Response,
+    deadline: Instant,
+    most: usize,
+) -> Result<Bytes, BodyError> {
+    let mut body = Decoder::of(response.headers(), most).map_err(BodyError::Unusable)?;
+    let length = response.content_length();
+    if length.is_some_and(|length| length > most as u64) {
+        return Err(BodyError::TooLarge);
+    }
     loop {
         let chunk = timeout_at(deadline + body.may_take(), response.chunk()).await;
         let chunk = chunk.map_err(|_| BodyError::Slow(body.taken))?;
@@ -89,6 +97,7 @@ pub(crate) async fn read(response: &mut Response, deadline: Instant) -> Result<B
 /// Decodes the chunks of a body.
 struct Decoder {
     taken: usize,
+    most: usize,
     coding: Coding,
 }
 
@@ -100,7 +109,7 @@ enum Coding {
 impl Decoder {
     /// Creates the decoder for a body with these headers. The error says what cannot be decoded, or
     /// that the body is only a part.
-    fn of(headers: &HeaderMap) -> Result<Self, String> {
+    fn of(headers: &HeaderMap, most: usize) -> Result<Self, String> {
         let transfer = codings(headers, &header::TRANSFER_ENCODING);
         if let Some(coding) = transfer.iter().find(|coding| *coding != "chunked") {
             return Err(unasked("transfer", coding));
@@ -113,15 +122,23 @@ impl Decoder {
                  repaired"
             ));
         }
+        let body = Bounded {
+            bytes: Vec::new(),
+            most,
+        };
         let coding = match codings(headers, &header::CONTENT_ENCODING)
             .join(", ")
             .as_str()
         {
-            "" => Coding::Identity(Bounded::default()),
-            "gzip" | "x-gzip" => Coding::Gzip(Box::new(MultiGzDecoder::new(Bounded::default()))),
+            "" => Coding::Identity(body),
+            "gzip" | "x-gzip" => Coding::Gzip(Box::new(MultiGzDecoder::new(body))),
             other => return Err(unasked("content", other)),
         };
-        Ok(Self { taken: 0, coding })
+        Ok(Self {
+            taken: 0,
+            most,
+            coding,
+        })
     }
 
     /// How long the bytes so far may have taken.
@@ -132,7 +149,7 @@ impl Decoder {
     fn take(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
         // Gzip members without data take space on the wire alone.
         self.taken += chunk.len();
-        if self.taken > LARGEST {
+        if self.taken > self.most {
             return Err(BodyError::TooLarge);
         }
         match &mut self.coding {
@@ -145,22 +162,25 @@ impl Decoder {
     /// Returns the whole body, and whether it was compressed.
     fn finish(self) -> Result<(Bytes, bool), BodyError> {
         Ok(match self.coding {
-            Coding::Identity(body) => (body.0.into(), false),
-            Coding::Gzip(decoder) => (decoder.finish()?.0.into(), true),
+            Coding::Identity(body) => (body.bytes.into(), false),
+            Coding::Gzip(decoder) => (decoder.finish()?.bytes.into(), true),
         })
     }
 }
 
 /// The decoded bytes, up to the bound.
-#[derive(Debug, Default)]
-struct Bounded(Vec<u8>);
+#[derive(Debug)]
+struct Bounded {
+    bytes: Vec<u8>,
+    most: usize,
+}
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > LARGEST {
+        if self.bytes.len() + bytes.len() > self.most {
             return Err(ErrorKind::FileTooLarge.into());
         }
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -337,7 +357,7 @@ mod tests {
             (0, 25, false),
         ] {
             let begins = Instant::now();
-            let body = read(&mut a_second_each(piece, pieces), begins + timeout).await;
+            let body = read(&mut a_second_each(piece, pieces), begins + timeout, LARGEST).await;
             assert_eq!(body.is_ok(), whole, "{piece} {pieces}");
             assert_eq!(matches!(body, Err(BodyError::Slow(_))), !whole);
             assert!(whole || begins.elapsed() <= 2 * timeout, "{piece}");
@@ -347,6 +367,7 @@ mod tests {
         let endless = read(
             &mut a_second_each(SLOWEST as usize, 9_999),
             begins + timeout,
+            LARGEST,
         )
         .await;
         assert!(matches!(endless, Err(BodyError::TooLarge)));
@@ -406,7 +427,7 @@ mod tests {
             (&["identity", "gzip,"], None),
             (&[""], None),
         ] {
-            let decoder = Decoder::of(&headers(header::CONTENT_ENCODING, values));
+            let decoder = Decoder::of(&headers(header::CONTENT_ENCODING, values), LARGEST);
             let error = decoder.map(drop).err();
             assert_eq!(error.is_some(), named.is_some(), "{values:?}");
             assert!(

@@ -1,12 +1,17 @@
 //! Decodes the bytes of an answer once, by the charset that it declares; all other code reads the
 //! text.
 
+use std::borrow::Cow;
 use std::str;
 
-use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{DecoderResult, Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 
+use super::body::LARGEST;
 use super::media_type::{essence, is_json, parameter};
 use crate::consumer::sanitize::sanitize;
+
+/// A byte order mark. Some servers write two, one at each stage.
+const MARK: char = '\u{feff}';
 
 /// The longest prefix that is searched for an XML declaration, in bytes.
 const LONGEST_DECLARATION: usize = 1_024;
@@ -20,6 +25,11 @@ pub enum Undecodable {
     /// The charset has no decoder.
     #[error("it cannot be decoded: the charset {0} is not supported")]
     Unsupported(String),
+    /// It is longer as UTF-8 than it was as bytes, and over the bound; or as JSON, in which it may be stored.
+    #[error(
+        "it cannot be decoded: it has more than {LARGEST} bytes as UTF-8, or its control characters as JSON"
+    )]
+    TooLarge,
 }
 
 /// Decodes a body. The charset comes from a byte order mark, else from the `charset` of
@@ -30,7 +40,10 @@ pub enum Undecodable {
 /// # Errors
 ///
 /// Returns an error if the bytes do not fit the charset: no character is ever replaced.
-pub(crate) fn decode(body: &[u8], content_type: Option<&str>) -> Result<String, Undecodable> {
+pub(crate) fn decode<'a>(
+    body: &'a [u8],
+    content_type: Option<&str>,
+) -> Result<Cow<'a, str>, Undecodable> {
     let (encoding, label) = if content_type.is_some_and(|text| is_json(&essence(text))) {
         match content_type.and_then(|text| parameter(text, "charset")) {
             Some(label) if str::from_utf8(body).is_err() => (encoding_of(&label)?, Some(label)),
@@ -48,13 +61,35 @@ pub(crate) fn decode(body: &[u8], content_type: Option<&str>) -> Result<String, 
     if label.as_deref().is_some_and(is_ascii) && !body.is_ascii() {
         return Err(malformed());
     }
-    let text = encoding.decode_without_bom_handling_and_without_replacement(body);
-    let text = text.ok_or_else(malformed)?;
-    // Some servers write two byte order marks, one at each stage.
-    let begin = text.len() - text.trim_start_matches('\u{feff}').len();
-    let mut text = text.into_owned();
-    text.drain(..begin);
-    Ok(text)
+    if encoding == UTF_8 {
+        let text = str::from_utf8(body).map_err(|_| malformed())?;
+        check_size(text)?;
+        return Ok(text.trim_start_matches(MARK).into());
+    }
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let length = decoder.max_utf8_buffer_length_without_replacement(body.len());
+    let length = length.ok_or(Undecodable::TooLarge)?;
+    // A byte may become three.
+    let mut text = String::with_capacity(length.min(LARGEST));
+    let (result, _) = decoder.decode_to_string_without_replacement(body, &mut text, true);
+    match result {
+        DecoderResult::InputEmpty => {}
+        DecoderResult::OutputFull => return Err(Undecodable::TooLarge),
+        DecoderResult::Malformed(..) => return Err(malformed()),
+    }
+    check_size(&text)?;
+    text.drain(..text.len() - text.trim_start_matches(MARK).len());
+    Ok(text.into())
+}
+
+/// An event that fails is stored as JSON, which writes a control character in six bytes.
+fn check_size(text: &str) -> Result<(), Undecodable> {
+    let is_control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    let controls = text.bytes().filter(|byte| is_control(byte)).count();
+    match text.len() + 5 * controls > LARGEST {
+        true => Err(Undecodable::TooLarge),
+        false => Ok(()),
+    }
 }
 
 fn byte_order_mark(body: &[u8]) -> Result<Option<&'static Encoding>, Undecodable> {
@@ -210,11 +245,12 @@ mod tests {
         let text = decode(bare.as_bytes(), Some("text/xml; charset=iso-8859-1"));
         assert_eq!(text.as_deref(), Ok(bare.as_str()));
         // The server says latin for all files; the document says UTF-8 and is UTF-8.
+        let says_utf_8 = xml("utf-8");
         let text = decode(
-            xml("utf-8").as_bytes(),
+            says_utf_8.as_bytes(),
             Some("text/xml; charset=iso-8859-1"),
         );
-        assert_eq!(text.as_deref(), Ok(xml("utf-8").as_str()));
+        assert_eq!(text.as_deref(), Ok(says_utf_8.as_str()));
     }
 
     #[test]
@@ -240,6 +276,28 @@ mod tests {
         ] {
             let refused = decode(body, content_type).expect_err(named);
             assert!(refused.to_string().contains(named), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_bounded_as_it_is_kept_and_not_only_as_it_came() {
+        let latin = Some("text/plain; charset=windows-1252");
+        for (body, content_type, taken) in [
+            (vec![b'y'; LARGEST], None, true),
+            (vec![b'y'; LARGEST], latin, true),
+            // A euro sign: three bytes in UTF-8.
+            (vec![0x80; LARGEST / 3], latin, true),
+            (vec![0x80; LARGEST / 3 + 1], latin, false),
+            (vec![0x80; LARGEST], latin, false),
+            // Six bytes in JSON.
+            (vec![1; LARGEST / 6], None, true),
+            (vec![1; LARGEST / 6 + 1], None, false),
+            (vec![b'\n'; LARGEST], None, true),
+        ] {
+            let first = body[0];
+            let decoded = decode(&body, content_type).map(|text| text.len());
+            let is_too_large = decoded == Err(Undecodable::TooLarge);
+            assert_eq!(is_too_large, !taken, "{first} {decoded:?}");
         }
     }
 

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use tracing::warn;
 use url::{Position, Url};
 
+use super::body::LARGEST;
 use super::charset::decode;
 use super::document::Document;
 use super::entry::FoundEntry;
@@ -21,6 +22,7 @@ use super::link::resolve;
 use super::media_type::{essence, is_xml};
 use super::redact::redact_url;
 use crate::consumer::received::Received;
+use crate::event::is_traceparent;
 use crate::http::with_causes;
 use crate::trace::{Kind, Span, of_event};
 
@@ -75,12 +77,18 @@ impl Arrival {
 /// Concurrent fetches of data without a batch document.
 const FETCHES: usize = 8;
 
-/// Bytes of data after which fetching stops until these are applied: one data document may be as
-/// large as any answer, and a feed document links to any number of them (I11).
-pub(crate) const TOGETHER: usize = 32 * 1024 * 1024;
+/// The most bytes of data that is fetched beside others: that of an event of feed-core. Larger data waits until
+/// it is the first, and then may be as large as any answer; so only one of the [`FETCHES`] is large (I11).
+const LARGEST_BESIDE_OTHERS: usize = 1024 * 1024;
+
+/// Bytes of data after which fetching stops until these are applied: a feed document links to any number of
+/// data documents (I11).
+pub(crate) const TOGETHER: usize = LARGEST;
 
 /// Takes the data of `entries`: from the document, or else in one request if the feed has a batch
 /// document, or one by one. Returns the first of them, at least one, if all together would be too much.
+///
+/// The first one may have as much data as an answer may have, and the others together [`TOGETHER`].
 pub(crate) async fn arrivals(
     source: &Source,
     document: &Document,
@@ -107,12 +115,19 @@ pub(crate) async fn arrivals(
         arrivals.push(arrival);
     }
     let mut contents = stream::iter(single)
-        .map(|index| async move { (index, content(source, document, entries[index]).await) })
+        .map(|index| async move {
+            let most = match index {
+                0 => LARGEST,
+                _ => LARGEST_BESIDE_OTHERS,
+            };
+            let content = content(source, document, entries[index], most);
+            (index, content.await)
+        })
         .buffered(FETCHES);
     let mut bytes = 0;
     while let Some((index, content)) = contents.next().await {
         // The rest is fetched again when there is space.
-        if bytes >= TOGETHER {
+        if index > 0 && (bytes >= TOGETHER || matches!(content, Err(FetchError::TooLarge { .. }))) {
             arrivals.truncate(index);
             break;
         }
@@ -165,18 +180,22 @@ async fn fetch_batch_document(
             .into_iter()
             .map(|event| (format!("urn:uuid:{}", event.id), event))
             .filter(|(id, _)| wanted.contains(id.as_str()))
-            .map(|(id, event)| (id, (event.data.get().to_owned(), event.traceparent)))
+            .map(|(id, event)| {
+                let traceparent = event.traceparent.filter(|text| is_traceparent(text));
+                (id, (event.data.get().to_owned(), traceparent))
+            })
             .collect(),
         Err(error) => none(&error),
     }
 }
 
-/// Returns the content of an entry by RFC 4287, 4.1.3.3. The inner error belongs to the event, and
-/// parks it.
+/// Returns the content of an entry by RFC 4287, 4.1.3.3; an error if it is linked and has more than `most` bytes, if
+/// these are fewer than [`LARGEST`]. The inner error belongs to the event, and parks it.
 async fn content(
     source: &Source,
     document: &Document,
     entry: &FoundEntry,
+    most: usize,
 ) -> Result<Result<Content, Missing>, FetchError> {
     let Some(content) = &entry.content else {
         // Such an entry has no content, only links (RFC 4287, 4.1.2).
@@ -191,7 +210,7 @@ async fn content(
     let bases = [entry.base.as_deref(), content.base.as_deref()];
     let bases: Vec<&str> = bases.into_iter().flatten().collect();
     match document.resolve(src, &bases) {
-        Ok(url) => content_at(source, url, content.content_type()).await,
+        Ok(url) => content_at(source, url, content.content_type(), most).await,
         // If the feed moves to that origin later, the link is allowed.
         Err(error) => Ok(Err(Missing {
             reason: error.to_string(),
@@ -208,6 +227,7 @@ async fn content_at(
     source: &Source,
     url: Url,
     media_type: Option<&str>,
+    most: usize,
 ) -> Result<Result<Content, Missing>, FetchError> {
     let missing = |reason, passes| {
         // Store the path alone: the feed may have another origin when the event is retried.
@@ -219,7 +239,7 @@ async fn content_at(
             passes,
         }))
     };
-    match source.event(url.clone(), media_type).await {
+    match source.event(url.clone(), media_type, most).await {
         Ok((Ok(data), traceparent)) => Ok(Ok((data, traceparent))),
         Ok((Err(error), _)) => missing(
             format!("the content at {}: {error}", redact_url(&url)),
@@ -230,6 +250,7 @@ async fn content_at(
         Err(error @ (FetchError::Status { status: 404, .. } | FetchError::Unusable { .. })) => {
             missing(error.to_string(), true)
         }
+        Err(error @ FetchError::TooLarge { .. }) if most < LARGEST => Err(error),
         Err(
             error @ (FetchError::Status { status: 410, .. }
             | FetchError::TooLarge { .. }
@@ -256,7 +277,7 @@ pub(crate) async fn content_again(
     };
     let url = resolve(src, &[], None, source.feed_url())
         .map_err(|error| missing(error.to_string(), false))?;
-    match content_at(source, url, media_type).await {
+    match content_at(source, url, media_type, LARGEST).await {
         Ok(content) => content,
         Err(error) => Err(missing(with_causes(&error), true)),
     }
@@ -296,7 +317,9 @@ pub(crate) fn inline(content: &atom_syndication::Content) -> Result<String, Stri
     let decoded = base64::engine::general_purpose::STANDARD
         .decode(packed)
         .map_err(|error| format!("the content of type {essence} is not Base64: {error}"))?;
-    decode(&decoded, Some(media_type)).map_err(|error| format!("the content: {error}"))
+    let text = decode(&decoded, Some(media_type));
+    text.map(Cow::into_owned)
+        .map_err(|error| format!("the content: {error}"))
 }
 
 /// Removes a byte order mark, which JSON parsers reject.
@@ -313,4 +336,45 @@ struct Structured<'a> {
     traceparent: Option<String>,
     #[serde(borrow)]
     data: &'a RawValue,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::source::document::tests::feed;
+    use crate::consumer::source::walk::tests::serve;
+
+    /// Otherwise eight answers of 16 MiB would be in memory at once, however many are kept.
+    #[tokio::test]
+    async fn one_large_answer_is_read_at_a_time_and_each_is_taken() {
+        const MIB: usize = 1024 * 1024;
+        const PATHS: [&str; 8] = ["/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7"];
+        let sizes = [1, MIB, 2 * MIB, 3 * MIB, LARGEST, LARGEST + 1, 2, MIB + 1];
+        let entry = |path: &str| format!("<entry><id>{path}</id><content src=\"{path}\"/></entry>");
+        let entries: String = PATHS.iter().rev().map(|path| entry(path)).collect();
+        let mut documents = vec![("/feed", feed(&entries))];
+        let data = PATHS.iter().zip(sizes);
+        documents.extend(data.map(|(path, size)| (*path, "y".repeat(size))));
+        let source = serve(&documents).await;
+        let document = source.document(source.feed_url().clone()).await;
+        let document = document.expect("a document");
+        let mut rest: Vec<&FoundEntry> = document.entries.iter().collect();
+        let (mut steps, mut taken) = (Vec::new(), Vec::new());
+        while !rest.is_empty() {
+            let arrivals = arrivals(&source, &document, &rest).await;
+            let arrivals = arrivals.expect("the first of them");
+            rest.drain(..arrivals.len());
+            steps.push(arrivals.len());
+            let data = arrivals.iter().map(|one| one.event.data.len());
+            taken.extend(data);
+            let too_large = arrivals.iter().filter(|one| one.missing.is_some());
+            let ids: Vec<_> = too_large.map(|one| one.event.id.as_str()).collect();
+            assert!(ids.iter().all(|id| *id == "/5"), "{ids:?}");
+        }
+        assert_eq!(steps, [2, 1, 1, 1, 2, 1]);
+        assert_eq!(
+            taken,
+            sizes.map(|size| if size > LARGEST { 0 } else { size })
+        );
+    }
 }

@@ -103,9 +103,11 @@ impl Document {
             if entry.id.is_empty() {
                 return contradiction("an entry has no id".to_owned());
             }
-            if entry.id.len().max(entry.subject().len()) > LONGEST_NAME {
+            let event_type = entry.event_type.as_deref().unwrap_or_default();
+            let names = [&entry.id, entry.subject(), event_type];
+            if names.iter().any(|name| name.len() > LONGEST_NAME) {
                 return contradiction(format!(
-                    "an entry's id or subject is longer than {LONGEST_NAME} bytes"
+                    "an entry's id, subject or type is longer than {LONGEST_NAME} bytes"
                 ));
             }
         }
@@ -403,6 +405,34 @@ pub(crate) mod tests {
         let document = read(&feed(&entry)).expect("a document");
         assert_eq!(value(&document.entries[0]), much);
         assert!(document.size > much.len() + size_of::<FoundEntry>());
+    }
+
+    /// Each is stored with its event, and listed.
+    #[test]
+    fn a_long_name_is_refused_and_what_is_no_trace_is_dropped() {
+        let long = "n".repeat(LONGEST_NAME + 1);
+        let entry = |id: &str, subject: &str, event_type: &str, trace: &str| {
+            let entry = format!(
+                "<entry><id>{id}</id><category scheme=\"{NAMESPACE}\" term=\"{event_type}\"/>\
+                 <e:subject xmlns:e=\"{NAMESPACE}\">{subject}</e:subject>\
+                 <e:traceparent xmlns:e=\"{NAMESPACE}\">{trace}</e:traceparent></entry>"
+            );
+            read(&feed(&entry))
+        };
+        for (id, subject, event_type) in [(&*long, "s", "t"), ("i", &long, "t"), ("i", "s", &long)]
+        {
+            let refused = entry(id, subject, event_type, "").expect_err("a long name");
+            assert!(
+                refused.to_string().contains("longer than 2000"),
+                "{refused}"
+            );
+        }
+        let longest = &long[1..];
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        for (given, kept) in [(trace, Some(trace)), (&long, None), ("", None)] {
+            let document = entry(longest, longest, longest, given).expect("a document");
+            assert_eq!(document.entries[0].traceparent.as_deref(), kept);
+        }
     }
 
     /// A document of a feed with sequences, with the events from `first` to `last`, and `links`.

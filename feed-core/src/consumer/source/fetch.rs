@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 use url::Url;
 
 use super::answer::Answer;
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, LARGEST};
 use super::charset::Undecodable;
 use super::document::Document;
 use super::fetch_error::FetchError;
@@ -23,6 +23,7 @@ use super::wait::{WAIT, Wait};
 use crate::consumer::sanitize::sanitize;
 use crate::consumer::subscription::Subscription;
 use crate::cursor::Cursor;
+use crate::event::is_traceparent;
 use crate::http::with_causes;
 use crate::partition::Partitions;
 use crate::reached::Mark;
@@ -240,7 +241,7 @@ impl Source {
             false => TIMEOUT,
         };
         let address = self.address().clone();
-        let answer = self.get(address, request, begins, timeout).await?;
+        let answer = self.get(address, request, begins, timeout, LARGEST).await?;
         let moved = answer.moved.clone();
         let waited = waits && is_held_back(asked.elapsed(), wait, &answer.headers);
         let fresh = fresh(&answer.headers);
@@ -287,7 +288,13 @@ impl Source {
         };
         let mut request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
         request.extend(prefers.map(|prefers| (PREFER, prefers)));
-        let answer = self.get(self.address_after(cursor), request, TIMEOUT, TIMEOUT);
+        let answer = self.get(
+            self.address_after(cursor),
+            request,
+            TIMEOUT,
+            TIMEOUT,
+            LARGEST,
+        );
         answer.await?.into_document_of(share)
     }
 
@@ -306,7 +313,7 @@ impl Source {
     /// Requests a document other than the head.
     pub(crate) async fn document(&self, url: Url) -> Result<Document, FetchError> {
         let request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
-        let answer = self.get(url, request, TIMEOUT, TIMEOUT).await?;
+        let answer = self.get(url, request, TIMEOUT, TIMEOUT, LARGEST).await?;
         answer.into_document()
     }
 
@@ -316,16 +323,17 @@ impl Source {
         url: Url,
         accept: &'static str,
     ) -> Result<Result<String, Undecodable>, FetchError> {
-        Ok(self.found(url, accept).await?.text())
+        Ok(self.found(url, accept, LARGEST).await?.text())
     }
 
-    /// Requests one event's data, and its trace context if it comes as a CloudEvent.
+    /// Requests one event's data, of at most `most` bytes, and its trace context if it comes as a CloudEvent.
     pub(crate) async fn event(
         &self,
         url: Url,
         media_type: Option<&str>,
+        most: usize,
     ) -> Result<(Result<String, Undecodable>, Option<String>), FetchError> {
-        let answer = self.found(url, "application/json, */*;q=0.5").await?;
+        let answer = self.found(url, "application/json, */*;q=0.5", most).await?;
         let text = answer.text();
         let wrong =
             body::check_type(&answer.headers, media_type, answer.names).and_then(
@@ -341,13 +349,18 @@ impl Source {
             });
         }
         let traceparent = answer.headers.get("ce-traceparent").map(from_header);
-        Ok((text, traceparent))
+        Ok((text, traceparent.filter(|text| is_traceparent(text))))
     }
 
-    async fn found(&self, url: Url, accept: &'static str) -> Result<Answer, FetchError> {
+    async fn found(
+        &self,
+        url: Url,
+        accept: &'static str,
+        most: usize,
+    ) -> Result<Answer, FetchError> {
         let accept = HeaderValue::from_static(accept);
         let request = HeaderMap::from_iter([(header::ACCEPT, accept)]);
-        let answer = self.get(url, request, TIMEOUT, TIMEOUT).await?;
+        let answer = self.get(url, request, TIMEOUT, TIMEOUT, most).await?;
         if answer.status == StatusCode::OK {
             Ok(answer)
         } else {
@@ -355,19 +368,20 @@ impl Source {
         }
     }
 
-    /// Requests an answer that must begin within `begins`, and be complete within `timeout`, or a
-    /// large one later (see [`body::read`]).
+    /// Requests an answer of at most `most` bytes that must begin within `begins`, and be complete within
+    /// `timeout`, or a large one later (see [`body::read`]).
     async fn get(
         &self,
         url: Url,
         headers: HeaderMap,
         begins: Duration,
         timeout: Duration,
+        most: usize,
     ) -> Result<Answer, FetchError> {
         let asked = Instant::now();
         // One timeout for all: a chain of redirects gets no more time than one answer.
         match tokio::time::timeout(timeout, self.follow(url.clone(), headers, begins)).await {
-            Ok(last) => self.read(last?, asked, timeout).await,
+            Ok(last) => self.read(last?, asked, timeout, most).await,
             Err(_) => Err(FetchError::Late {
                 url: self.requester.named(&url),
                 limit: timeout,
@@ -428,6 +442,7 @@ impl Source {
         last: Unread,
         asked: Instant,
         timeout: Duration,
+        most: usize,
     ) -> Result<Answer, FetchError> {
         let Unread {
             mut response,
@@ -435,7 +450,7 @@ impl Source {
             moved,
         } = last;
         let name = self.requester.named(&url);
-        let body = body::read(&mut response, asked + timeout).await;
+        let body = body::read(&mut response, asked + timeout, most).await;
         let status = response.status();
         let body = match body {
             Ok(body) => body,

@@ -14,7 +14,7 @@ use quick_xml::{Error as XmlError, NsReader};
 
 use super::date;
 use super::entry::{DEEPEST, FoundEntry, InvalidDocument, MOST_PARTS};
-use crate::event::LAST_SEQUENCE;
+use crate::event::{LAST_SEQUENCE, is_traceparent};
 use crate::http::NAMESPACE;
 
 /// RFC 4287.
@@ -264,7 +264,9 @@ impl<'t> Reader<'t> {
                 (Vocabulary::Ours, b"subject") => {
                     entry.subject = Some(reader.trimmed()?).filter(|text| !text.is_empty());
                 }
-                (Vocabulary::Ours, b"traceparent") => entry.traceparent = Some(reader.trimmed()?),
+                (Vocabulary::Ours, b"traceparent") => {
+                    entry.traceparent = Some(reader.trimmed()?).filter(|text| is_traceparent(text));
+                }
                 (Vocabulary::Ours, b"sequence") => {
                     let sequence = reader.trimmed()?.parse().ok();
                     entry.sequence = sequence.filter(|n| (1..=LAST_SEQUENCE).contains(n));

@@ -276,7 +276,7 @@ fn continues_after(at: &Cursor, document: &Document) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::HashMap;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -287,7 +287,7 @@ mod tests {
     use crate::consumer::subscription::Subscription;
 
     /// A feed that answers each path with one of these documents, and other paths with 404.
-    async fn serve(documents: &[(&'static str, String)]) -> Source {
+    pub(in crate::consumer::source) async fn serve(documents: &[(&'static str, String)]) -> Source {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let documents: HashMap<&str, String> = documents.iter().cloned().collect();
@@ -312,7 +312,7 @@ mod tests {
         Source::new(&Subscription::new("order", url))
     }
 
-    fn page(first: i64, last: i64, next: Option<&str>) -> String {
+    pub(in crate::consumer::source) fn page(first: i64, last: i64, next: Option<&str>) -> String {
         let next = next.map(|href| format!("<link rel=\"next-archive\" href=\"{href}\"/>"));
         numbered(
             first,
