@@ -45,7 +45,6 @@ mod settings;
 mod starting;
 mod telemetry;
 pub mod text;
-mod unread;
 mod words;
 
 pub use answer::{Wanted, keep_private};

@@ -62,6 +62,7 @@ pub use cloudevents::STRUCTURED;
 pub use document::BATCH;
 pub use form::prefers_pages;
 pub use http::READABLE;
+use http::unread::Unread;
 pub use status::{Quarantined, Status};
 pub use view::{PageWriter, View, ViewEntry};
 
@@ -141,6 +142,7 @@ struct Inner<B: Backend> {
     schemas: BTreeMap<String, Value>,
     shutdown: CancellationToken,
     access: Access,
+    unread: Unread,
 }
 
 /// Returns the address of the schema of an event type, which CloudEvents name as `dataschema`.
@@ -322,6 +324,7 @@ impl<B: Backend> Inner<B> {
             pages: PageCache::default(),
             batch_documents: BatchDocuments::default(),
             metrics_queries: MetricsQueries::default(),
+            unread: Unread::default(),
             schemas: settings.schemas,
             shutdown,
             access,

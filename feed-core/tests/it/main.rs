@@ -48,5 +48,6 @@ mod silent;
 mod stream;
 #[expect(dead_code, reason = "the tests of the console use the rest")]
 mod support;
+mod unread;
 mod upgrade;
 mod with_data;

@@ -29,7 +29,6 @@ use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use tower::util::MapResponseLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::{debug, info, warn};
 
@@ -41,7 +40,6 @@ use super::large::LargeBodies;
 use super::log_throttle::LogThrottle;
 use super::requests::{Counting, drop_unanswered};
 use super::sender::{Sender, sent_too_slowly};
-use super::unread::UnreadAnswers;
 use feed_http::{Failure, Problem};
 
 /// The limits of a client's use of the service.
@@ -64,8 +62,6 @@ pub(super) struct Limits {
     request: Duration,
     /// How long a client may read nothing of an answer.
     answer: Duration,
-    /// The bytes of answers that wait for their clients: of those of a usual size, and of the larger ones.
-    unread: (usize, usize),
 }
 
 impl Default for Limits {
@@ -78,7 +74,6 @@ impl Default for Limits {
             body: Duration::from_secs(15),
             request: Duration::from_secs(90),
             answer: Duration::from_secs(60),
-            unread: (32 * 1024 * 1024, 48 * 1024 * 1024),
         }
     }
 }
@@ -103,12 +98,10 @@ pub(super) async fn serve(
     shutdown: CancellationToken,
 ) {
     let body = RequestBodyTimeoutLayer::new(limits.body);
-    let unread = UnreadAnswers::of(limits.unread);
-    let held = MapResponseLayer::new(move |response: Response| unread.hold(response));
     // One layer only, since each costs every request some allocations.
     let router = match counting {
-        Some(counting) => router.layer((counting, held, body)),
-        None => router.layer((held, body)),
+        Some(counting) => router.layer((counting, body)),
+        None => router.layer(body),
     };
     let places = Arc::new(Semaphore::new(limits.connections));
     let requests = Arc::new(Requests {

@@ -246,10 +246,7 @@ mod tests {
         assert_eq!(text.as_deref(), Ok(bare.as_str()));
         // The server says latin for all files; the document says UTF-8 and is UTF-8.
         let says_utf_8 = xml("utf-8");
-        let text = decode(
-            says_utf_8.as_bytes(),
-            Some("text/xml; charset=iso-8859-1"),
-        );
+        let text = decode(says_utf_8.as_bytes(), Some("text/xml; charset=iso-8859-1"));
         assert_eq!(text.as_deref(), Ok(says_utf_8.as_str()));
     }
 

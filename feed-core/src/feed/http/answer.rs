@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use super::unread::Unread;
 use crate::cursor::Cursor;
 use crate::feed::body::{Body, Coding, coding};
 use crate::feed::document::LinkHeaders;
@@ -60,6 +61,8 @@ pub(super) struct Metadata {
     /// The `Date`, if a `Last-Modified` is compared with it: when the content was read, by the clock that stamps events. The
     /// answer may be written later.
     pub(super) read_at: Option<SystemTime>,
+    /// Where the body takes room, if it is for this reader alone.
+    pub(super) unread: Option<Unread>,
 }
 
 impl Metadata {
@@ -72,6 +75,7 @@ impl Metadata {
             links: LinkHeaders::default(),
             cursor: None,
             read_at: None,
+            unread: None,
         }
     }
 
@@ -127,7 +131,10 @@ impl Metadata {
         body: &Body,
     ) -> Result<Response, Problem> {
         let coding = coding(request).ok_or_else(no_coding)?;
-        let (bytes, coding): (Bytes, Coding) = body.coded(coding);
+        let (mut bytes, coding): (Bytes, Coding) = body.coded(coding);
+        if let Some(unread) = &self.unread {
+            bytes = unread.hold(bytes)?;
+        }
         let mut headers = self.headers();
         let constant = HeaderValue::from_static;
         headers.insert(header::CONTENT_TYPE, constant(self.media_type));

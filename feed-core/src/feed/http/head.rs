@@ -11,6 +11,7 @@ use chrono::TimeDelta;
 
 use super::answer::{HEAD, Metadata, NEWS, NO_NEWS, NO_STORE, PRIVATE_NO_STORE};
 use super::request::{canonical, not_yet};
+use super::with_data::LARGEST_KEPT;
 use crate::cursor::Cursor;
 use crate::event::{LONGEST_NAME, Sequence, check_name};
 use crate::feed::address::Addresses;
@@ -241,6 +242,7 @@ impl<B: Backend> Inner<B> {
                 metadata.validators = metadata.validators.filter(|_| leads_on);
             }
             (metadata.links, metadata.cursor) = (links, Some(end));
+            metadata.unread = (body.len() > LARGEST_KEPT).then(|| self.unread.clone());
             return match seen {
                 Some(_) => metadata.delta(request, &body),
                 None => metadata.ok(request, &body),

@@ -8,6 +8,7 @@ mod pages;
 mod request;
 mod status;
 mod stream;
+pub(super) mod unread;
 mod with_data;
 
 use axum::Router;

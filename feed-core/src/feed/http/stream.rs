@@ -193,7 +193,9 @@ impl<B: Backend> Inner<B> {
             .await?;
         let end = end_of(&events, head).unwrap_or(cursor);
         Ok(Messages {
-            array: cloudevents::batch_document(&events, &self.documents.origin).body,
+            array: self
+                .unread
+                .hold(cloudevents::batch_document(&events, &self.documents.origin).body)?,
             are_none: events.is_empty(),
             are_newest: end.sequence == head.sequence,
             end,
@@ -225,6 +227,10 @@ impl Messages {
         let until = Instant::now() + LONGEST;
         let retry = format!("retry: {RETRY}\n\n").into_bytes();
         let first = Bytes::from([retry, self.server_sent(cursor).into()].concat());
+        let first = match feed.inner.unread.hold(first) {
+            Ok(first) => first,
+            Err(problem) => return problem.into_response(),
+        };
         let later = unfold((feed, self.end), move |(feed, end)| async move {
             if Instant::now() >= until || feed.inner.shutdown.is_cancelled() {
                 return None;
@@ -236,7 +242,7 @@ impl Messages {
                 true => Bytes::from_static(b":\n\n"),
                 false => messages.server_sent(cursor),
             };
-            Some((text, (feed, messages.end)))
+            Some((feed.inner.unread.hold(text).ok()?, (feed, messages.end)))
         });
         let events = once(ready(first)).chain(later).map(Ok::<_, Infallible>);
         let headers = [

@@ -32,7 +32,7 @@ pub(super) const MOST: usize = 1_000;
 const MOST_LOOKED_AT: i64 = 4_000;
 
 /// The largest document of a head that is kept for other readers, in bytes.
-const LARGEST_KEPT: usize = 256 * 1024;
+pub(super) const LARGEST_KEPT: usize = 256 * 1024;
 
 /// What a reader gets after its cursor.
 pub(super) struct EventsAfter<'s> {
@@ -113,7 +113,10 @@ impl<B: Backend> Inner<B> {
         if leads_on {
             links.insert(0, link("next", addresses.after(filter, &found.end)));
         }
-        let metadata = with_data(form, LinkHeaders::new(&links), found.end.clone());
+        let metadata = Metadata {
+            unread: Some(self.unread.clone()),
+            ..with_data(form, LinkHeaders::new(&links), found.end.clone())
+        };
         let (mut events, mut entries) = (found.events, Vec::new());
         if !form.has_data() {
             let found = std::mem::take(&mut events).into_owned();
