@@ -571,7 +571,9 @@ mod tests {
             .expect("it is there");
         let away = path.with_extension("away");
         std::fs::rename(&path, &away).expect("moved");
-        assert!(sequencer.step(false, &mut second).await.is_err());
+        let error = sequencer.step(false, &mut second).await.expect_err("away");
+        let error = with_causes(&error);
+        assert!(error.contains("file was removed"), "{error}");
         std::fs::rename(&away, &path).expect("moved back");
         sequencer
             .step(false, &mut second)
