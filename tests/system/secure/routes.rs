@@ -85,7 +85,7 @@ pub(super) const INVOICE: Routes = &[
 
 pub(super) const SHIPPING: Routes = &[("/{id}", Operate), ("/{id}/dispatch", Operate)];
 
-/// The literals after `.route(`, `script(` and the like in the sources below `directory`.
+/// The paths after `.route(`, `script(` and the like in the sources below `directory`.
 fn written(directory: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -101,12 +101,19 @@ fn written(directory: &Path, found: &mut BTreeSet<String>) {
                 .filter(|line| !line.trim_start().starts_with("//"))
                 .collect();
             let code = code.join("\n");
-            for call in [".route(", "script(", "asset(", "ServiceDescription::new("] {
-                let literals = code.split(call).skip(1).filter_map(|rest| {
-                    let literal = rest.trim_start().strip_prefix("\"/")?;
-                    Some(format!("/{}", literal.split('"').next()?))
-                });
-                found.extend(literals);
+            for call in [
+                ".route(",
+                "script(",
+                "asset(",
+                "ServiceDescription::new(",
+                "record::<",
+            ] {
+                for rest in code.split(call).skip(1) {
+                    let arguments = rest.split(')').next().unwrap_or_default();
+                    let literals = arguments.split('"').skip(1).step_by(2);
+                    let paths = literals.filter(|literal| literal.starts_with('/'));
+                    found.extend(paths.map(str::to_owned));
+                }
             }
         }
     }

@@ -74,8 +74,12 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages, feed: Router) ->
                 routing::post(form::submit::<S>),
             ),
         )
-        .merge(record::<S, Customer>())
-        .merge(record::<S, Item>())
+        .merge(record::<S, Customer>(
+            "/customers",
+            "/customers/new",
+            "/customers/{id}",
+        ))
+        .merge(record::<S, Item>("/items", "/items/new", "/items/{id}"))
         .layer(from_fn_with_state(base.clone(), same_origin))
         .layer(ProblemsAsPages::new(frame))
         .layer(map_response(keep_private))
@@ -99,13 +103,12 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages, feed: Router) ->
     )
 }
 
-/// The routes of customers or of items.
-fn record<S: Store, R: Resource>() -> Router<App<S>> {
-    let path = format!("/{}", R::LIST);
+/// The routes of customers or of items: their list, the form of a new one, and each of them.
+fn record<S: Store, R: Resource>(all: &str, new: &str, each: &str) -> Router<App<S>> {
     Router::new()
-        .route(&format!("{path}/new"), get(records::blank::<S, R>))
+        .route(new, get(records::blank::<S, R>))
         .route(
-            &format!("{path}/{{id}}"),
+            each,
             get(records::show::<S, R>)
                 .post(records::change::<S, R>)
                 .put(records::change::<S, R>)
@@ -113,7 +116,7 @@ fn record<S: Store, R: Resource>() -> Router<App<S>> {
         )
         .route_layer(from_fn(no_parameters))
         .route(
-            &path,
+            all,
             list(
                 routing::get(records::list::<S, R>),
                 routing::post(records::create::<S, R>),
