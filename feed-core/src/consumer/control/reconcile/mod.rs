@@ -197,7 +197,7 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     Ok(result)
 }
 
-/// Stores the result. A part without differences says nothing about those that were found elsewhere.
+/// Stores the result. A part without differences does not clear those that were found elsewhere.
 async fn store<B: Backend>(
     handle: &Handle<B>,
     period: Period,
