@@ -35,7 +35,7 @@ async fn what_nobody_reads_has_an_end<B: Testable>(url: &str) {
         ("/feed?after=start", batch),
         ("/feed", batch),
         ("/feed/stream", "application/json"),
-        ("/feed/stream?live=sse", "text/event-stream"),
+        ("/feed/stream?offset=-1&live=sse", "text/event-stream"),
     ] {
         let mut unread = Vec::new();
         let refused = loop {

@@ -72,6 +72,9 @@ pub(super) fn write(description: Description, about: About, base: &BaseUrl) -> S
                 "Failure": failure,
                 "Unauthorized": unauthorized,
                 "Forbidden": forbidden,
+                "HeadTooLarge": {
+                    "description": "The head of the request, its address included, is larger than 16 KiB",
+                },
             },
             "securitySchemes": {
                 "basic": {
@@ -153,6 +156,7 @@ fn write_operation(
         let forbidden = responses.entry("403");
         forbidden.or_insert_with(|| answer("Forbidden"));
     }
+    responses.insert("431".to_owned(), answer("HeadTooLarge"));
     responses.insert("5XX".to_owned(), answer("Failure"));
     let mut written = json!({
         "operationId": operation.id,

@@ -102,7 +102,9 @@ mod tests {
         let statuses: Vec<_> = responses.as_object().expect("responses").keys().collect();
         assert_eq!(
             statuses,
-            ["200", "401", "403", "406", "408", "413", "415", "5XX"]
+            [
+                "200", "401", "403", "406", "408", "413", "415", "431", "5XX"
+            ]
         );
         let problem = &responses["415"]["content"]["application/problem+json"];
         let reference = json!({"$ref": "#/components/schemas/Problem"});

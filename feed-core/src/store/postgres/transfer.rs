@@ -20,12 +20,12 @@ impl NativeTransfer for Postgres {
         .await?;
         let column = |(name, of): (String, String)| {
             let value = match of.as_str() {
-                // A year before 1 would become one after it, and SQLite compares one after 9999 as a smaller text: the cast
-                // fails then, and its error has the time.
+                // A year before 1 would become one after it, and SQLite compares one after 9999 as a smaller text. No setting
+                // has such a name, and the error has it; that of a cast would not be shown, as it quotes a value.
                 "timestamp with time zone" => format!(
                     "CASE WHEN {name} BETWEEN '0001-01-01Z' AND '9999-12-31T23:59:59.999999Z'
                           THEN to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')
-                          ELSE CAST('a time outside the years 1 to 9999: ' || {name} AS int)::text END"
+                          ELSE current_setting('a time outside the years 1 to 9999: ' || {name}) END"
                 ),
                 "boolean" => format!("{name}::int"),
                 _ => name.clone(),
