@@ -226,7 +226,13 @@ async fn missing_content_holds_its_subject_until_it_is_back<B: Recording>(url: &
         reason.contains("404") && third.retry_at.is_some(),
         "{third:?}"
     );
-    fake.at("/3", data(3).header("ce-traceparent", "00-1-2-03"));
+    fake.at(
+        "/3",
+        data(3).header(
+            "ce-traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
+    );
     until("the third is applied", async || {
         reader.poll().await.unwrap();
         (reader.ids().await.len() == 4).then_some(())
@@ -237,7 +243,10 @@ async fn missing_content_holds_its_subject_until_it_is_back<B: Recording>(url: &
         reader.data().await[1..],
         ["{\"id\":1}", "{\"id\":2}", "{\"id\":3}"]
     );
-    assert_eq!(reader.traces().await[3], "00-1-2-03");
+    assert_eq!(
+        reader.traces().await[3],
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    );
 }
 
 async fn a_retry_by_the_operator_fetches_content_again<B: Recording>(url: &str) {
