@@ -115,6 +115,11 @@ async fn execute<B: Backend, E: Effect<B>>(
     commit(follower, open, None, plan, resumes).await
 }
 
+/// Another instance was first.
+fn decided_before() {
+    Mark::DecidedBefore.reached();
+}
+
 /// Takes the events from a sequence on again. The first transaction moves the cursors, so that what is forgotten afterwards
 /// comes again, whatever happens in between; the feed is needed for it alone. Another instance, or a later start, does the
 /// rest.
@@ -135,7 +140,7 @@ async fn replay<B: Backend, E: Effect<B>>(
                     .within(TRANSACTION, begun)
                     .await?
                 {
-                    Mark::DecidedBefore.reached();
+                    decided_before();
                     return Ok(());
                 }
             }
@@ -332,7 +337,7 @@ async fn commit<B: Backend, E: Effect<B>>(
         .await?
     {
         true => warn!("carried out a decision about {s}: {outcome}"),
-        false => Mark::DecidedBefore.reached(),
+        false => decided_before(),
     }
     Ok(())
 }
