@@ -127,7 +127,7 @@ async fn a_wait_that_is_cut_is_logged_once(backend: Backend) {
     })
     .await;
     let log = log(&invoice);
-    assert_eq!(log.matches("is cut after 2 s").count(), 1, "{log}");
+    assert_eq!(log.matches("were cut after 2 s").count(), 1, "{log}");
     assert!(
         !log.contains("WARN") && !log.contains("following order again"),
         "{log}"

@@ -254,7 +254,10 @@ async fn a_database_that_cannot_be_used_is_named() {
         ),
         ("s3cret@host/db", written),
         ("eve s3cret:x", written),
-        ("postgres://eve:s3cret/@host/db", written),
+        (
+            "postgres://eve:s3cret/@host/db",
+            "in a password write %2F for a /",
+        ),
         (
             "sqlite:file/order.db",
             "cannot make the directory file for the database, since a file",

@@ -110,6 +110,10 @@ fn written(directory: &Path, found: &mut BTreeSet<String>) {
             ] {
                 for rest in code.split(call).skip(1) {
                     let arguments = rest.split(')').next().unwrap_or_default();
+                    if arguments.starts_with('&') {
+                        // The routes of all services below a prefix, in the shop.
+                        continue;
+                    }
                     let literals = arguments.split('"').skip(1).step_by(2);
                     let paths = literals.filter(|literal| literal.starts_with('/'));
                     found.extend(paths.map(str::to_owned));
