@@ -11,6 +11,7 @@ use axum::http::HeaderMap;
 use feed_http::with_causes;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use super::connections::{self, Limits};
@@ -22,9 +23,6 @@ use feed_http::Problem;
 
 /// A start that is faster needs no answers: clients wait that long for the service itself.
 const SOON: Duration = Duration::from_secs(2);
-
-/// How long requests that are being answered may delay the service that has started.
-const DRAIN: Duration = Duration::from_secs(1);
 
 /// Awaits `starting`. From two seconds on, clients of `listener` get an answer: `/health/live` succeeds, and everything
 /// else is a `503`, in `frame` for a browser.
@@ -47,20 +45,17 @@ pub(super) async fn answer_while<T>(
             return starting.await;
         }
     };
-    let stop = CancellationToken::new();
+    // A connection that is still open when the service has started gets the answer to its one request, even if that
+    // arrives later: to end the connection would be to leave its client without an answer.
     let serving = tokio::spawn(connections::serve(
         listener,
         (router(frame), None),
         Failures::default(),
-        Limits::default(),
-        stop.clone(),
+        Limits::of_one_request(),
+        CancellationToken::new(),
     ));
-    let _stop_at_the_end = stop.clone().drop_guard();
-    let started = starting.await;
-    stop.cancel();
-    // A connection that is slower than this ends with its request.
-    let _ = tokio::time::timeout(DRAIN, serving).await;
-    started
+    let _until_started = AbortOnDropHandle::new(serving);
+    starting.await
 }
 
 /// Another handle to the same listener.
@@ -81,4 +76,49 @@ fn not_ready() -> Problem {
     Problem::unavailable(
         "the service is starting, and waits for what it needs, such as its database; its log says for what",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_the_start_overtakes_is_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (started, starting) = oneshot::channel::<()>();
+        let frame = Frame {
+            base: "http://x/".parse().expect("a base URL"),
+            home: None,
+            home_name: "Home",
+            service: "the service",
+            menu: &[],
+            feed: None,
+        };
+        let waiting = tokio::spawn(async move { answer_while(starting, &listener, frame).await });
+        // Connections are accepted in their order: that of `early` before that of `other`.
+        let connect = async || TcpStream::connect(address).await.expect("connected");
+        let (mut early, mut other) = (connect().await, connect().await);
+        let answer = ask(&mut other).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        started.send(()).expect("it is starting");
+        waiting.await.expect("no panic").expect("it has started");
+        let answer = ask(&mut early).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+
+    async fn ask(connection: &mut TcpStream) -> String {
+        let request = "GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let mut answer = String::new();
+        connection
+            .write_all(request.as_bytes())
+            .await
+            .expect("sent");
+        connection.read_to_string(&mut answer).await.expect("read");
+        answer
+    }
 }

@@ -23,11 +23,11 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::{debug, info, warn};
@@ -62,6 +62,8 @@ pub(super) struct Limits {
     request: Duration,
     /// How long a client may read nothing of an answer.
     answer: Duration,
+    /// Whether a connection may serve another request after its first.
+    keep_alive: bool,
 }
 
 impl Default for Limits {
@@ -74,6 +76,17 @@ impl Default for Limits {
             body: Duration::from_secs(15),
             request: Duration::from_secs(90),
             answer: Duration::from_secs(60),
+            keep_alive: true,
+        }
+    }
+}
+
+impl Limits {
+    /// The default limits, with one request for each connection.
+    pub(super) fn of_one_request() -> Self {
+        Self {
+            keep_alive: false,
+            ..Self::default()
         }
     }
 }
@@ -89,7 +102,8 @@ const LARGE: u64 = LONGEST_HEAD as u64;
 /// The pause after a failed accept, most often for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown`, then until requests in flight have finished.
+/// Serves until `shutdown`, then until requests in flight have finished. If it is dropped, it accepts no more
+/// connections, and those that it has accepted end by themselves.
 pub(super) async fn serve(
     listener: TcpListener,
     (router, counting): (Router, Option<Counting>),
@@ -111,7 +125,7 @@ pub(super) async fn serve(
         failures,
     });
     let (failed, full) = (LogThrottle::default(), LogThrottle::default());
-    let graceful = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -159,19 +173,29 @@ pub(super) async fn serve(
         stream.set_write_timeout(Some(limits.answer));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
+            .keep_alive(limits.keep_alive)
             .header_read_timeout(headers)
             .max_buf_size(LONGEST_HEAD)
             .serve_connection(TokioIo::new(Box::pin(stream)), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
+        let shutdown = shutdown.clone();
+        connections.spawn(async move {
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = shutdown.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 debug!(error = with_causes(&error), "a connection was interrupted");
             }
             drop(place);
         });
     }
     drop(listener);
-    graceful.shutdown().await;
+    connections.close();
+    connections.wait().await;
 }
 
 /// Returns true if a connection could not be accepted since its client went away before: the next one can be.

@@ -22,6 +22,7 @@ const SHORT: Limits = Limits {
     body: Duration::from_millis(200),
     request: Duration::from_millis(600),
     answer: Duration::from_millis(200),
+    keep_alive: true,
 };
 
 /// A server with some routes.
