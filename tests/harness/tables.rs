@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, SqliteConnection};
 
 use crate::DEADLINE;
 
@@ -23,6 +24,12 @@ pub async fn postgres(url: &str) -> PgConnection {
     }
 }
 
+/// Opens a SQLite file. Its statements wait for as long as another process may be frozen with the write lock.
+async fn sqlite(url: &str) -> sqlx::Result<SqliteConnection> {
+    let options: SqliteConnectOptions = url.parse()?;
+    options.busy_timeout(DEADLINE).connect().await
+}
+
 /// Reads one column of texts.
 ///
 /// # Panics
@@ -37,7 +44,7 @@ pub async fn texts(url: &str, sql: &str) -> Vec<String> {
         rows
     } else {
         let query = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()));
-        let mut connection = SqliteConnection::connect(url).await.expect("the file");
+        let mut connection = sqlite(url).await.expect("the file");
         let rows = query.fetch_all(&mut connection).await.expect(sql);
         connection.close().await.expect("a close");
         rows
@@ -65,7 +72,7 @@ pub async fn try_number(url: &str, sql: &str) -> Option<i64> {
         let mut connection = postgres(url).await;
         sqlx::query_scalar(sql).fetch_one(&mut connection).await
     } else {
-        let mut connection = SqliteConnection::connect(url).await.ok()?;
+        let mut connection = sqlite(url).await.ok()?;
         sqlx::query_scalar(sql).fetch_one(&mut connection).await
     };
     text.ok()?.parse().ok()
@@ -97,7 +104,7 @@ pub async fn try_run(url: &str, sql: &str) -> sqlx::Result<()> {
         connection.close().await.expect("a close");
         done.map(drop)
     } else {
-        let mut connection = SqliteConnection::connect(url).await.expect("the file");
+        let mut connection = sqlite(url).await.expect("the file");
         let done = connection.execute(statements).await;
         connection.close().await.expect("a close");
         done.map(drop)
