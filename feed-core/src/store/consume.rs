@@ -99,6 +99,8 @@ pub(crate) struct Census {
     pub(crate) held: i64,
     /// The sum of their lease epochs: it changes when a lease changes or a partition is moved.
     pub(crate) epochs: i64,
+    /// True if another transaction locks some of them, which are not renewed now.
+    pub(crate) locked: bool,
     /// Partitions without a lease.
     pub(crate) free: i64,
     /// True if a parked event in a held partition is due.
@@ -219,7 +221,8 @@ pub(crate) trait NativeConsume: sqlx::Database {
     /// Inserts the missing rows of a subscription.
     fn subscribe(pool: &Pool<Self>, s: &str, partitions: i64) -> impl Answer<()>;
 
-    /// Records that this instance is alive, and renews its leases for `term` seconds.
+    /// Records that this instance is alive, and renews its leases for `term` seconds, except for partitions that are
+    /// locked: a batch of this instance has renewed them, and no other instance acquires them meanwhile.
     fn renew(
         pool: &Pool<Self>,
         s: &str,
@@ -233,7 +236,7 @@ pub(crate) trait NativeConsume: sqlx::Database {
     fn leave(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<()>;
 
     /// Locks the partitions that this instance still holds at their position, in order of number,
-    /// and moves them to `to`. Returns them, and which of them have parked events or skips that can be undone. Another instance
+    /// moves them to `to`, and renews their leases for `term` seconds. Returns them, and which of them have parked events or skips that can be undone. Another instance
     /// handles the others (I5). No partition moves to another epoch than that of the others (I8), and none of a subscription
     /// that is paused or has an open decision moves.
     /// With `effects` the statement may also set the guard, so that the guard costs no statement of
@@ -244,6 +247,7 @@ pub(crate) trait NativeConsume: sqlx::Database {
         me: &str,
         partitions: &[Held],
         to: &Position,
+        term: i64,
         effects: bool,
     ) -> impl Answer<Advanced<Self>>;
 

@@ -13,6 +13,7 @@ use super::call_effect::{EffectCaller, PassedOver};
 use super::failure::{Failure, Stopped, describe, run_detached};
 use super::instance::Instance;
 use super::parked::{erase_parked, park};
+use super::renewal::TERM;
 use crate::consumer::effect::{Effect, EffectError};
 use crate::consumer::measured::counts::Counts;
 use crate::consumer::progress::position::{moves, position_at};
@@ -263,7 +264,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         let (_, s, me) = instance.scope();
         let mut tx = instance.database.begin().await?;
         let effects = !arrivals.is_empty();
-        let (kept, guard) = B::advance(&mut tx, s, me, held, to, effects).await?;
+        let (kept, guard) = B::advance(&mut tx, s, me, held, to, TERM, effects).await?;
         let any_decided = kept.iter().any(|(_, decided)| *decided);
         let kept: Vec<i64> = kept.into_iter().map(|(partition, _)| partition).collect();
         let ours: HashMap<i64, i64> = held

@@ -7,6 +7,7 @@ use crate::http::with_causes;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::failure::is_lock_timeout;
 use super::instance::Instance;
 use crate::consumer::progress::leases::{Leases, Rebalance, Signals, rebalance};
 use crate::database::notifications::Notifications;
@@ -17,7 +18,7 @@ use crate::store::consume::CHANNEL;
 
 /// How long a lease lasts without renewal. Longer than the slowest batch in a healthy system; short
 /// enough that a crash causes no outage.
-const TERM: i64 = 10;
+pub(super) const TERM: i64 = 10;
 
 /// The renewal interval: a third of the term.
 const RENEWAL: Duration = Duration::from_secs(3);
@@ -77,15 +78,19 @@ async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx
     let (pool, s, me) = instance.scope();
     let heartbeat = leases.heartbeat(|heartbeat| heartbeat.clone());
     let census = B::renew(pool, s, me, &heartbeat, TERM).await?;
-    leases.are_renewed();
+    leases.are_renewed(!census.locked);
     leases.signals.borrow().compare(&census);
     let moved = match rebalance(&census) {
-        Rebalance::Release(spare) => {
-            Mark::Released.reached();
-            let released = B::release(pool, s, me, spare).await?;
-            B::notify(pool, CHANNEL).await?;
-            released
-        }
+        Rebalance::Release(spare) => match B::release(pool, s, me, spare).await {
+            Ok(released) => {
+                Mark::Released.reached();
+                B::notify(pool, CHANNEL).await?;
+                released
+            }
+            // A batch of ours lasts longer: try again after the next renewal.
+            Err(error) if is_lock_timeout(&error) => 0,
+            Err(error) => return Err(error),
+        },
         Rebalance::Acquire(missing) => B::acquire(pool, s, me, missing, TERM).await?,
         Rebalance::Keep => 0,
     };

@@ -47,7 +47,7 @@ pub(crate) struct Leases {
     pub(crate) renew_early: Notify,
     /// Held during a renewal: two at once would each take the other's changes for news.
     pub(crate) renewing: tokio::sync::Mutex<()>,
-    /// When the leases were last renewed; `None` if they must be renewed now.
+    /// When all leases were last renewed; `None` if they must be renewed now.
     renewed: Mutex<Option<Instant>>,
 }
 
@@ -64,9 +64,9 @@ impl Leases {
         renewed.is_none_or(|renewed| renewed.elapsed() > 2 * renewal)
     }
 
-    /// Records that the leases are renewed.
-    pub(crate) fn are_renewed(&self) {
-        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// Records that the leases are renewed: all, or all but those of locked partitions, which the next round renews.
+    pub(crate) fn are_renewed(&self, all: bool) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = all.then(Instant::now);
     }
 
     /// Reads or changes the heartbeat of this instance.
@@ -241,6 +241,7 @@ mod tests {
             instances,
             held,
             epochs: 0,
+            locked: false,
             free,
             due: false,
             halted: None,

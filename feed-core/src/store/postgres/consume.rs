@@ -1,4 +1,7 @@
 //! The consuming side, as far as it is PostgreSQL's own.
+//!
+//! All statements that wait lock rows of `feed_partition` in order of number, and those of `feed_instance` after them. A
+//! renewal never waits for a partition: an effect may take longer than the timeout of locks, and its instance is alive.
 
 use std::time::Duration;
 
@@ -53,26 +56,34 @@ impl NativeConsume for Postgres {
                  SET alive_until = EXCLUDED.alive_until, last_contact = EXCLUDED.last_contact,
                      head_sequence = EXCLUDED.head_sequence, last_error = EXCLUDED.last_error,
                      feed = EXCLUDED.feed, taken_until = EXCLUDED.taken_until
-             ), renewed AS (
-                 UPDATE feed_partition SET lease_until = now + term FROM clock
-                 WHERE subscription = $1 AND lease_owner = $2
-                 RETURNING lease_epoch
-             ), corrected AS (
+             ), unlocked AS (
                  -- A lease that lasts longer than any term was written when the clock was ahead.
-                 UPDATE feed_partition SET lease_until = now + term FROM clock
-                 WHERE subscription = $1 AND lease_owner <> $2 AND lease_until > now + 2 * term
-             ), corrected_too AS (
-                 UPDATE feed_instance SET alive_until = now + term FROM clock
+                 SELECT partition FROM feed_partition, clock
+                 WHERE subscription = $1 AND (lease_owner = $2 OR lease_until > now + 2 * term)
+                 ORDER BY partition FOR UPDATE OF feed_partition SKIP LOCKED
+             ), renewed AS (
+                 UPDATE feed_partition SET lease_until = now + term FROM unlocked, clock
+                 WHERE subscription = $1 AND feed_partition.partition = unlocked.partition
+                 RETURNING lease_owner
+             ), ahead AS (
+                 SELECT instance FROM feed_instance, clock
                  WHERE subscription = $1 AND instance <> $2 AND alive_until > now + 2 * term
+                 FOR UPDATE OF feed_instance SKIP LOCKED
+             ), corrected AS (
+                 UPDATE feed_instance SET alive_until = now + term FROM ahead, clock
+                 WHERE subscription = $1 AND feed_instance.instance = ahead.instance
+             ), held AS (
+                 SELECT count(*) AS held, COALESCE(sum(lease_epoch), 0)::bigint AS epochs
+                 FROM feed_partition WHERE subscription = $1 AND lease_owner = $2
              )
              SELECT 1 + (SELECT count(*) FROM feed_instance
                          WHERE subscription = $1 AND instance <> $2
                            AND alive_until > now AND retired_at IS NULL) AS instances,
-                    (SELECT count(*) FROM renewed) AS held,
-                    (SELECT COALESCE(sum(lease_epoch), 0)::bigint FROM renewed) AS epochs,
+                    held, epochs,
+                    held > (SELECT count(*) FROM renewed WHERE lease_owner = $2) AS locked,
                     (SELECT count(*) FROM feed_partition
                      WHERE subscription = $1
-                       AND (lease_owner IS NULL OR lease_until < now)) AS free,
+                       AND (lease_owner IS NULL OR lease_owner <> $2 AND lease_until < now)) AS free,
                     EXISTS (SELECT 1 {due}) AS due,
                     (SELECT halted FROM feed_subscription WHERE name = $1) AS halted,
                     (SELECT paused_by || ': ' || paused_because FROM feed_subscription
@@ -81,7 +92,7 @@ impl NativeConsume for Postgres {
                      WHERE subscription = $1 AND instance = $2) AS retired_by,
                     (SELECT min(position) FROM feed_decision
                      WHERE subscription = $1 AND done_at IS NULL) AS decision
-             FROM clock",
+             FROM clock, held",
             due = from_due("now")
         ))
         .bind(s)
@@ -100,11 +111,16 @@ impl NativeConsume for Postgres {
     async fn leave(pool: &PgPool, s: &str, me: &str) -> sqlx::Result<()> {
         sqlx::query(
             "WITH -- lease::leave
-             released AS (
-                 UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL
-                 WHERE subscription = $1 AND lease_owner = $2
+             held AS (
+                 SELECT partition FROM feed_partition
+                 WHERE subscription = $1 AND lease_owner = $2 ORDER BY partition FOR UPDATE
+             ), released AS (
+                 UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL FROM held
+                 WHERE subscription = $1 AND feed_partition.partition = held.partition
+                 RETURNING 1
              ), said AS (
-                 SELECT pg_notify($3, '')
+                 -- After the release: a statement that nothing reads runs last.
+                 SELECT pg_notify($3, ''), count(*) FROM released
              )
              UPDATE feed_instance SET alive_until = clock_timestamp(), last_error = NULL FROM said
              WHERE subscription = $1 AND instance = $2",
@@ -123,6 +139,7 @@ impl NativeConsume for Postgres {
         me: &str,
         partitions: &[Held],
         to: &Position,
+        term: i64,
         effects: bool,
     ) -> sqlx::Result<Advanced<Self>> {
         let numbers: Vec<i64> = partitions.iter().map(|held| held.partition).collect();
@@ -154,7 +171,8 @@ impl NativeConsume for Postgres {
              )
              UPDATE feed_partition
              SET epoch = $6, sequence = $7, anchor = coalesce($8, anchor), updated = $9, etag = $10,
-                 last_modified = $11
+                 last_modified = $11,
+                 lease_until = clock_timestamp() + make_interval(secs => $13)
              FROM ours LEFT JOIN effect ON TRUE
              WHERE subscription = $1 AND feed_partition.partition = ours.partition
              RETURNING feed_partition.partition,
@@ -180,6 +198,7 @@ impl NativeConsume for Postgres {
         .bind(&to.etag)
         .bind(&to.last_modified)
         .bind(effects)
+        .bind(term)
         .fetch_all(&mut **tx)
         .await?;
         let guard = moved.first().and_then(|(.., guard)| *guard);

@@ -121,6 +121,7 @@ impl NativeConsume for Sqlite {
                      WHERE subscription = $1 AND lease_owner = $2) AS held,
                     (SELECT COALESCE(sum(lease_epoch), 0) FROM feed_partition
                      WHERE subscription = $1 AND lease_owner = $2) AS epochs,
+                    FALSE AS locked,
                     (SELECT count(*) FROM feed_partition
                      WHERE subscription = $1
                        AND (lease_owner IS NULL OR lease_until < {NOW})) AS free,
@@ -172,6 +173,7 @@ impl NativeConsume for Sqlite {
         me: &str,
         partitions: &[Held],
         to: &Position,
+        term: i64,
         _: bool,
     ) -> sqlx::Result<Advanced<Self>> {
         let held: Vec<_> = partitions
@@ -182,7 +184,7 @@ impl NativeConsume for Sqlite {
             "UPDATE -- consumer::advance
              feed_partition
              SET epoch = $4, sequence = $5, anchor = coalesce($6, anchor), updated = $7, etag = $8,
-                 last_modified = $9
+                 last_modified = $9, lease_until = {until}
              WHERE subscription = $1 AND lease_owner = $2
                AND (partition, lease_epoch, sequence) IN (
                    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($3)
@@ -197,6 +199,7 @@ impl NativeConsume for Sqlite {
                        OR EXISTS (SELECT 1 FROM feed_undo
                                    WHERE feed_undo.subscription = $1
                                      AND feed_undo.partition = feed_partition.partition)",
+            until = now_plus("$10"),
             not_stopped = NOT_STOPPED
         ))
         .bind(s)
@@ -208,6 +211,7 @@ impl NativeConsume for Sqlite {
         .bind(to.updated.map(instant))
         .bind(&to.etag)
         .bind(&to.last_modified)
+        .bind(term)
         .fetch_all(&mut **tx)
         .await?;
         Ok((moved, Self::Guard::default()))

@@ -40,7 +40,7 @@ impl Consume for Db {
              spare AS (
                  SELECT partition FROM feed_partition
                  WHERE subscription = $1 AND lease_owner = $2
-                 ORDER BY partition DESC LIMIT $3 {FOR_UPDATE}
+                 ORDER BY partition LIMIT $3 {FOR_UPDATE}
              )
              UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL
              FROM spare
@@ -350,5 +350,5 @@ impl FromRow<'_, Row> for Held {
 }
 
 from_row! { Position: epoch, sequence, anchor, updated, etag, last_modified }
-from_row! { Census: instances, held, epochs, free, due, halted, paused, retired_by, decision }
+from_row! { Census: instances, held, epochs, locked, free, due, halted, paused, retired_by, decision }
 from_row! { Parked: event_id, event, attempts }

@@ -333,10 +333,12 @@ impl Operate for Db {
     }
 
     async fn fence(tx: &mut Transaction<'_>, s: &str) -> sqlx::Result<()> {
-        sqlx::query(
-            "UPDATE -- subscription::fence
-             feed_partition SET lease_epoch = lease_epoch + 1 WHERE subscription = $1",
-        )
+        sqlx::query(sql!(
+            "WITH -- subscription::fence
+             locked AS (SELECT partition FROM feed_partition WHERE subscription = $1 ORDER BY partition {FOR_UPDATE})
+             UPDATE feed_partition SET lease_epoch = lease_epoch + 1 FROM locked
+             WHERE feed_partition.subscription = $1 AND feed_partition.partition = locked.partition"
+        ))
         .bind(s)
         .execute(&mut **tx)
         .await?;

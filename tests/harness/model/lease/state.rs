@@ -244,6 +244,7 @@ impl State {
             row.feed = Some(feed);
             row.sequence = to;
             row.tag = (to == newest).then_some(to);
+            row.ended = false;
         }
         kept
     }
