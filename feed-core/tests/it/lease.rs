@@ -16,6 +16,7 @@ harness::on_both_databases! {
     a_batch_of_another_owner_is_not_committed
     a_batch_of_an_older_lease_is_not_committed
     a_batch_of_an_older_cursor_is_not_committed
+    a_batch_renews_its_leases
     an_instance_that_stops_leaves_its_partitions
     an_instance_that_stops_stores_how_far_it_has_read
     an_instance_that_stops_finishes_its_batch_first
@@ -182,6 +183,22 @@ async fn is_fenced_by<B: Testable>(url: &str, changed: &str) {
     assert_eq!(B::texts(&database, stored).await, before);
     let claims = "SELECT count(*) FROM feed_claim";
     assert_eq!(B::numbers(&database, claims).await, [3]);
+}
+
+/// A renewal does not wait for the partitions that it locks.
+async fn a_batch_renews_its_leases<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    let database = consumer_database::<B>(url).await;
+    publisher.publish(3).await;
+    let mut consumer = consumer(&database, &feed, Recorder::default()).await;
+    assert_eq!(consumer.poll_once().await.unwrap(), Polled::Applied(3));
+    let over = "UPDATE feed_partition SET lease_until = '2000-01-01T00:00:00.000Z'";
+    B::run(&database, over).await;
+    publisher.publish(1).await;
+    assert_eq!(consumer.poll_once().await.unwrap(), Polled::Applied(1));
+    let renewed = "SELECT count(*) FROM feed_partition
+                   WHERE lease_until > '2001-01-01T00:00:00.000Z'";
+    assert_eq!(B::numbers(&database, renewed).await, [16]);
 }
 
 async fn an_instance_that_stops_leaves_its_partitions<B: Testable>(url: &str) {

@@ -40,7 +40,7 @@ async fn an_instance_is_alive_while_its_effect_takes_long() {
     running.await.unwrap();
 }
 
-/// Its locks are enough: the committed lease is over.
+/// Its locks are enough: the lease that others read is over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_is_not_taken_over_while_a_transaction_of_its_owner_runs() {
     let fresh = FreshDatabase::postgres().await;
@@ -117,7 +117,7 @@ async fn a_fence_locks_in_order() {
 
 const HELD: &str = "SELECT count(*) FROM feed_partition WHERE lease_owner LIKE 'test%'";
 
-/// Does `work` while another transaction locks partitions in order of number. The rows lie in the reverse order.
+/// Does `work` while another transaction has locked the first partition and then locks others. The rows lie in the reverse order.
 async fn beside_a_batch<W: Future<Output = ()> + Send + 'static>(
     work: impl FnOnce(Of, Database<Postgres>) -> W,
 ) {

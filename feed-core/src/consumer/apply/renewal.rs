@@ -56,7 +56,8 @@ pub(crate) async fn keep_leases<B: Backend>(
     }
 }
 
-/// Renews the leases if no other task has: for callers that poll without [`keep_leases`].
+/// Renews the leases if no other task has: for callers that poll without [`keep_leases`], and after a batch that
+/// locked some of them.
 pub(crate) async fn renew_if_due<B: Backend>(
     instance: &Instance<B>,
     leases: &Leases,
