@@ -235,9 +235,9 @@ pub(crate) trait NativeConsume: sqlx::Database {
     /// stays.
     fn leave(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<()>;
 
-    /// Locks the partitions that this instance still holds at their position, in order of number,
-    /// moves them to `to`, and renews their leases for `term` seconds. Returns them, and which of them have parked events or skips that can be undone. Another instance
-    /// handles the others (I5). No partition moves to another epoch than that of the others (I8), and none of a subscription
+    /// Locks the partitions that this instance still holds at their position, in order of number, moves them to `to`, and
+    /// renews their leases for `term` seconds. Returns them, and which of them have parked events or skips that can be
+    /// undone. Another instance handles the others (I5). No partition moves to another epoch than that of the others (I8), and none of a subscription
     /// that is paused or has an open decision moves.
     /// With `effects` the statement may also set the guard, so that the guard costs no statement of
     /// its own.
