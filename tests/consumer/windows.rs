@@ -24,6 +24,7 @@ harness::on_both_databases! {
     a_document_of_thousands_of_entries_continues
     a_document_that_shrinks_for_a_while_continues
     pages_that_grow_or_lose_entries_continue
+    a_database_that_lost_its_last_commits_applies_them_again
 }
 
 /// Entries in this order; `n'm` is entry n as it was edited at the time of entry m.
@@ -399,4 +400,34 @@ async fn pages_that_grow_or_lose_entries_continue<B: Recording>(url: &str) {
         assert_eq!(reader.status().await.halted, None, "{newest}");
         assert!(reader.ids().await.contains(&ids([newest])[0]));
     }
+}
+
+/// As in a failover to a server that was behind, while the consumer runs: its position in memory is ahead of the stored one.
+async fn a_database_that_lost_its_last_commits_applies_them_again<B: Recording>(url: &str) {
+    let (fake, mut reader) = at_ten::<B>("order", url).await;
+    tables::run(url, "CREATE TABLE kept AS SELECT * FROM feed_partition").await;
+    serve(&fake, &Atom::of(1..=15));
+    reader.drain().await;
+    let lost = ids(11..=15).join("', '");
+    let position = ["anchor", "updated", "etag", "last_modified"];
+    let position = position.map(|name| {
+        format!(
+            "{name} = (SELECT {name} FROM kept WHERE kept.partition = feed_partition.partition)"
+        )
+    });
+    for sql in [
+        format!("DELETE FROM effect WHERE event_id IN ('{lost}')"),
+        format!("DELETE FROM feed_claim WHERE event_id IN ('{lost}')"),
+        format!("UPDATE feed_partition SET {}", position.join(", ")),
+    ] {
+        tables::run(url, &sql).await;
+    }
+    serve(&fake, &Atom::of(1..=17));
+    // The first round applies nothing, and reads the position again.
+    until("all are applied", async || {
+        let _ = reader.poll().await;
+        (reader.ids().await.len() == 17).then_some(())
+    })
+    .await;
+    reader.takes(&ids(1..=17)).await;
 }

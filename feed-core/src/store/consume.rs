@@ -26,6 +26,14 @@ pub(crate) struct Position {
 }
 
 impl Position {
+    /// Returns what tells this position from another one of the same sequence: in a feed without sequences, the anchor.
+    pub(crate) fn mark(&self) -> &str {
+        match self.sequence {
+            0 => self.anchor.as_deref().unwrap_or_default(),
+            _ => "",
+        }
+    }
+
     /// Returns what [`NativeConsume::advance`] makes of it.
     pub(crate) fn moved_to(&self, to: &Self) -> Self {
         Self {
@@ -99,6 +107,8 @@ pub(crate) struct Census {
     pub(crate) held: i64,
     /// The sum of their lease epochs: it changes when a lease changes or a partition is moved.
     pub(crate) epochs: i64,
+    /// When the database server started, in microseconds: it changes when another server takes its place. A file has none.
+    pub(crate) server: i64,
     /// Partitions without a lease.
     pub(crate) free: i64,
     /// True if a parked event in a held partition is due.
@@ -233,7 +243,7 @@ pub(crate) trait NativeConsume: sqlx::Database {
     fn leave(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<()>;
 
     /// Locks the partitions that this instance still holds at their position, in order of number,
-    /// and moves them to `to`. Returns them, and which of them have parked events or skips that can be undone. Another instance
+    /// and moves them to `to`. One that a server has lost commits of, as in a failover, is not at that position. Returns them, and which of them have parked events or skips that can be undone. Another instance
     /// handles the others (I5). No partition moves to another epoch than that of the others (I8), and none of a subscription
     /// that is paused or has an open decision moves.
     /// With `effects` the statement may also set the guard, so that the guard costs no statement of
