@@ -24,6 +24,7 @@ harness::on_both_databases! {
     a_document_of_thousands_of_entries_continues
     a_document_that_shrinks_for_a_while_continues
     pages_that_grow_or_lose_entries_continue
+    a_database_that_lost_its_last_commits_applies_them_again
 }
 
 /// Entries in this order; `n'm` is entry n as it was edited at the time of entry m.
@@ -399,4 +400,32 @@ async fn pages_that_grow_or_lose_entries_continue<B: Recording>(url: &str) {
         assert_eq!(reader.status().await.halted, None, "{newest}");
         assert!(reader.ids().await.contains(&ids([newest])[0]));
     }
+}
+
+/// As in a failover to a server that was behind, while the consumer runs: its position in memory is ahead of the stored one.
+async fn a_database_that_lost_its_last_commits_applies_them_again<B: Recording>(url: &str) {
+    let (fake, mut reader) = at_ten::<B>("order", url).await;
+    tables::run(url, "CREATE TABLE kept AS SELECT * FROM feed_partition").await;
+    let page = |entries: &str, older: &str| Reply::feed(feed(entries).link("next", older).xml());
+    fake.at("/feed", page("20 19 18 17", "/2"));
+    fake.at("/2", page("16 15 14 13", "/3"));
+    fake.at("/3", Reply::feed(feed("12 11 10 9 8 7 6 5").xml()));
+    reader.takes(&ids(1..=20)).await;
+    let lost = ids(11..=20).join("', '");
+    let position = ["anchor", "updated", "etag", "last_modified"];
+    let position = position.map(|name| {
+        format!(
+            "{name} = (SELECT {name} FROM kept WHERE kept.partition = feed_partition.partition)"
+        )
+    });
+    for sql in [
+        format!("DELETE FROM effect WHERE event_id IN ('{lost}')"),
+        format!("DELETE FROM feed_claim WHERE event_id IN ('{lost}')"),
+        format!("UPDATE feed_partition SET {}", position.join(", ")),
+    ] {
+        tables::run(url, &sql).await;
+    }
+    fake.at("/feed", page("24 23 22 21", "/newer"));
+    fake.at("/newer", page("20 19 18 17", "/2"));
+    reader.takes(&ids(1..=24)).await;
 }

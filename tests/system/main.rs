@@ -11,6 +11,7 @@ mod crashes;
 mod demo;
 mod documentation;
 mod erase;
+mod failover;
 mod interoperation;
 mod litestream;
 mod moving;

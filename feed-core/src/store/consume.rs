@@ -26,6 +26,14 @@ pub(crate) struct Position {
 }
 
 impl Position {
+    /// Returns what tells this position from another one of the same sequence: in a feed without sequences, the anchor.
+    pub(crate) fn mark(&self) -> &str {
+        match self.sequence {
+            0 => self.anchor.as_deref().unwrap_or_default(),
+            _ => "",
+        }
+    }
+
     /// Returns what [`NativeConsume::advance`] makes of it.
     pub(crate) fn moved_to(&self, to: &Self) -> Self {
         Self {
@@ -101,6 +109,8 @@ pub(crate) struct Census {
     pub(crate) epochs: i64,
     /// True if another transaction locks some of them, which are not renewed now.
     pub(crate) locked: bool,
+    /// When the database server started, in microseconds: it changes when another server takes its place. A file has none.
+    pub(crate) server: i64,
     /// Partitions without a lease.
     pub(crate) free: i64,
     /// True if a parked event in a held partition is due.
@@ -236,8 +246,9 @@ pub(crate) trait NativeConsume: sqlx::Database {
     fn leave(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<()>;
 
     /// Locks the partitions that this instance still holds at their position, in order of number, moves them to `to`, and
-    /// renews their leases for `term` seconds. Returns them, and which of them have parked events or skips that can be
-    /// undone. Another instance handles the others (I5). No partition moves to another epoch than that of the others (I8), and none of a subscription
+    /// renews their leases for `term` seconds. One whose server has lost commits, as in a failover, is not at its position.
+    /// Returns them, and which of them have parked events or skips that can be undone. Another instance handles the others
+    /// (I5). No partition moves to another epoch than that of the others (I8), and none of a subscription
     /// that is paused or has an open decision moves.
     /// With `effects` the statement may also set the guard, so that the guard costs no statement of
     /// its own.

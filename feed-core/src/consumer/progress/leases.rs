@@ -22,6 +22,8 @@ pub(crate) struct Signals {
     pub(crate) leases: u64,
     /// The number of held partitions, and the sum of their lease epochs.
     held: (i64, i64),
+    /// When the database server started.
+    server: i64,
     /// Why the subscription is halted, if it is.
     pub(crate) halted: Option<String>,
     /// Who has paused the subscription and why, if it is.
@@ -153,10 +155,12 @@ impl Signals {
         // changes.
         let held = (census.held, census.epochs);
         let pauses = self.paused.is_some() != census.paused.is_some();
-        if moved > 0 || self.held != held || pauses {
+        // A server that takes the place of another one may have lost its last commits, and with them our cursors' moves.
+        let failover = self.server != census.server;
+        if moved > 0 || self.held != held || pauses || failover {
             self.leases += 1;
         }
-        self.held = held;
+        (self.held, self.server) = (held, census.server);
         // While halted or paused, report nothing as due: it would end each pause at once.
         self.due = census.due && census.halted.is_none() && census.paused.is_none();
         self.halted = census.halted;
@@ -242,6 +246,7 @@ mod tests {
             held,
             epochs: 0,
             locked: false,
+            server: 0,
             free,
             due: false,
             halted: None,

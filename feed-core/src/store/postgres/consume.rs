@@ -81,6 +81,7 @@ impl NativeConsume for Postgres {
                            AND alive_until > now AND retired_at IS NULL) AS instances,
                     held, epochs,
                     held > (SELECT count(*) FROM renewed WHERE lease_owner = $2) AS locked,
+                    (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS server,
                     (SELECT count(*) FROM feed_partition
                      WHERE subscription = $1
                        AND (lease_owner IS NULL OR lease_owner <> $2 AND lease_until < now)) AS free,
@@ -148,16 +149,19 @@ impl NativeConsume for Postgres {
             .iter()
             .map(|held| held.position.sequence)
             .collect();
+        let anchors: Vec<&str> = partitions.iter().map(|held| held.position.mark()).collect();
         let moved: Vec<(i64, bool, Option<i64>)> = sqlx::query_as(sql!(
             "WITH -- consumer::advance
              ours AS (
                  SELECT feed_partition.partition
                  FROM feed_partition
-                 JOIN UNNEST($3::bigint[], $4::bigint[], $5::bigint[])
-                          AS held (partition, lease_epoch, sequence)
+                 JOIN UNNEST($3::bigint[], $4::bigint[], $5::bigint[], $14::text[])
+                          AS held (partition, lease_epoch, sequence, anchor)
                    ON feed_partition.partition = held.partition
                   AND feed_partition.lease_epoch = held.lease_epoch
                   AND feed_partition.sequence = held.sequence
+                  AND CASE feed_partition.sequence WHEN 0 THEN COALESCE(feed_partition.anchor, '') ELSE '' END
+                      = held.anchor
                  WHERE subscription = $1 AND lease_owner = $2
                    AND NOT EXISTS (SELECT FROM feed_partition AS other
                                    WHERE other.subscription = $1 AND other.epoch <> $6)
@@ -199,6 +203,7 @@ impl NativeConsume for Postgres {
         .bind(&to.last_modified)
         .bind(effects)
         .bind(term)
+        .bind(anchors)
         .fetch_all(&mut **tx)
         .await?;
         let guard = moved.first().and_then(|(.., guard)| *guard);

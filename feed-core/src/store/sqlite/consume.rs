@@ -122,6 +122,7 @@ impl NativeConsume for Sqlite {
                     (SELECT COALESCE(sum(lease_epoch), 0) FROM feed_partition
                      WHERE subscription = $1 AND lease_owner = $2) AS epochs,
                     FALSE AS locked,
+                    0 AS server,
                     (SELECT count(*) FROM feed_partition
                      WHERE subscription = $1
                        AND (lease_owner IS NULL OR lease_until < {NOW})) AS free,
@@ -178,7 +179,15 @@ impl NativeConsume for Sqlite {
     ) -> sqlx::Result<Advanced<Self>> {
         let held: Vec<_> = partitions
             .iter()
-            .map(|held| json!([held.partition, held.lease_epoch, held.position.sequence]))
+            .map(|held| {
+                let position = &held.position;
+                json!([
+                    held.partition,
+                    held.lease_epoch,
+                    position.sequence,
+                    position.mark()
+                ])
+            })
             .collect();
         let moved = sqlx::query_as(sql!(
             "UPDATE -- consumer::advance
@@ -186,8 +195,9 @@ impl NativeConsume for Sqlite {
              SET epoch = $4, sequence = $5, anchor = coalesce($6, anchor), updated = $7, etag = $8,
                  last_modified = $9, lease_until = {until}
              WHERE subscription = $1 AND lease_owner = $2
-               AND (partition, lease_epoch, sequence) IN (
-                   SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($3)
+               AND (partition, lease_epoch, sequence,
+                    CASE sequence WHEN 0 THEN coalesce(anchor, '') ELSE '' END) IN (
+                   SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($3)
                )
                AND NOT EXISTS (SELECT 1 FROM feed_partition AS other
                                WHERE other.subscription = $1 AND other.epoch <> $4)

@@ -350,5 +350,5 @@ impl FromRow<'_, Row> for Held {
 }
 
 from_row! { Position: epoch, sequence, anchor, updated, etag, last_modified }
-from_row! { Census: instances, held, epochs, locked, free, due, halted, paused, retired_by, decision }
+from_row! { Census: instances, held, epochs, server, locked, free, due, halted, paused, retired_by, decision }
 from_row! { Parked: event_id, event, attempts }
