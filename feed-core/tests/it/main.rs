@@ -50,4 +50,5 @@ mod stream;
 mod support;
 mod unread;
 mod upgrade;
+mod waiting;
 mod with_data;
