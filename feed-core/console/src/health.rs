@@ -14,7 +14,7 @@ use crate::subscription::WHAT_TO_DO;
 ///
 /// Returns a `503` if it is halted. Only an operator can resume it, so there is no `Retry-After`.
 pub async fn not_halted<B: Backend>(consumer: &Handle<B>) -> Result<(), Problem> {
-    match consumer.status().await?.halted {
+    match consumer.halted().await? {
         None => Ok(()),
         Some(reason) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

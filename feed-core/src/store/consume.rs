@@ -67,6 +67,8 @@ pub(crate) struct Heartbeat {
     pub(crate) failures: u32,
     /// True if all events that are known are taken; not stored.
     pub(crate) is_caught_up: bool,
+    /// True if events were taken since the oldest of the others was recorded; not stored.
+    pub(crate) has_taken: bool,
     /// Until when the last answer suffices, since it is being applied, it is fresh, or the poll interval is
     /// not over; not stored.
     pub(crate) quiet_until: Option<DateTime<Utc>>,
@@ -84,10 +86,14 @@ impl Heartbeat {
         };
     }
 
-    /// The feed shows events that are not taken; the oldest was published at that time, by the publisher's clock.
+    /// The feed shows events that are not taken; the oldest was published at that time, by the publisher's clock. One that a
+    /// clock has dated ahead is as old as our knowledge of it.
     pub(crate) fn record_lag_since(&mut self, oldest: DateTime<Utc>) {
-        self.is_caught_up = false;
-        self.taken_until = Some(oldest.min(Utc::now()));
+        let now = Utc::now();
+        let is_known = !self.is_caught_up && !self.has_taken;
+        let known = self.taken_until.filter(|_| is_known && oldest > now);
+        self.taken_until = Some(known.unwrap_or(oldest).min(now));
+        (self.is_caught_up, self.has_taken) = (false, false);
     }
 
     /// Forgets the head: that of another feed, or of this one before it was restored, is unrelated.
@@ -331,8 +337,8 @@ pub(crate) trait Consume: sqlx::Database {
     /// Parks an event.
     fn park(tx: &mut Transaction<'_, Self>, s: &str, parking: &Parking<'_>) -> impl Answer<()>;
 
-    /// Returns the subjects, in partitions of this instance, whose first parked event is due.
-    fn due(pool: &Pool<Self>, s: &str, me: &str, limit: i64) -> impl Answer<Vec<(i64, String)>>;
+    /// Returns up to `limit` subjects of a partition whose first parked event is due, those due first before the others.
+    fn due(pool: &Pool<Self>, s: &str, partition: i64, limit: i64) -> impl Answer<Vec<String>>;
 
     /// Returns the first parked event of a subject.
     fn first_parked(

@@ -236,6 +236,9 @@ pub(crate) trait Operate: sqlx::Database {
     /// Returns the state of the subscription.
     fn subscription_state(pool: &Pool<Self>, s: &str) -> impl Answer<SubscriptionState>;
 
+    /// Returns why the subscription is halted.
+    fn halted(pool: &Pool<Self>, s: &str) -> impl Answer<Option<String>>;
+
     /// Returns the progress of the subscription.
     fn progress(pool: &Pool<Self>, s: &str) -> impl Answer<Progress>;
 

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use feed_core::http::with_causes;
 use feed_core::{Database, DatabaseOptions, outbox};
@@ -225,6 +226,28 @@ async fn a_lock_that_migrations_need_is_named_as_the_cause() {
         .await
         .unwrap();
     assert_eq!(waits, "3s");
+}
+
+/// PostgreSQL looks at a connection while a statement runs from version 14 on.
+#[tokio::test]
+async fn a_statement_that_is_given_up_ends_with_its_connection() {
+    let fresh = FreshDatabase::postgres().await;
+    let database = Database::<Postgres>::open(fresh.url()).await.unwrap();
+    let version = "SELECT current_setting('server_version_num')::bigint";
+    if Postgres::numbers(&database, version).await[0] < 140_000 {
+        return;
+    }
+    let mut session = database.writer().acquire().await.unwrap().detach();
+    let long = session.execute("SELECT pg_sleep(600)");
+    let given_up = tokio::time::timeout(Duration::from_secs(1), long).await;
+    assert!(given_up.is_err());
+    drop(session);
+    let running = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep%'";
+    until("it has ended", async || {
+        Postgres::numbers(&database, running).await == [0]
+    })
+    .await;
 }
 
 /// A host may have several databases in one process: what one of them does to its connections is no news of another.

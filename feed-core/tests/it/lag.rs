@@ -19,6 +19,7 @@ use crate::support::{
 
 on_both_databases! {
     the_lag_is_the_age_of_the_oldest_event_that_is_not_taken
+    an_event_that_is_dated_ahead_has_an_age
     a_paused_subscription_says_how_old_its_news_is
     a_paused_instance_forgets_the_head_of_a_feed_that_was_replaced
     an_effect_that_asks_for_a_pause_is_no_silence_of_the_feed
@@ -96,6 +97,20 @@ async fn the_lag_is_the_age_of_the_oldest_event_that_is_not_taken<B: Testable>(u
     .await;
     assert_eq!(of(&handle).await.seconds, Some(0));
     running.abort();
+}
+
+async fn an_event_that_is_dated_ahead_has_an_age<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    let ahead = format!("UPDATE feed_head SET updated = {}", Sqlite::IN_AN_HOUR);
+    Sqlite::run(&scene.publisher.database, &ahead).await;
+    let busy = Busy(Arc::new(AtomicBool::new(true)));
+    let mut consumer = consumer(&scene.database, &scene.feed, busy).await;
+    scene.publisher.publish(1).await;
+    let _ = consumer.poll_once().await.unwrap_err();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let _ = consumer.poll_once().await.unwrap_err();
+    let lag = consumer.handle().status().await.unwrap().lag;
+    assert!(lag.seconds >= Some(2), "{lag:?}");
 }
 
 async fn a_paused_subscription_says_how_old_its_news_is<B: Testable>(url: &str) {

@@ -51,4 +51,5 @@ mod stream;
 mod support;
 mod unread;
 mod upgrade;
+mod waiting;
 mod with_data;

@@ -10,6 +10,7 @@ harness::on_both_databases! {
     a_halted_subscription_is_resumed_from_the_start
     a_halted_subscription_is_resumed_from_now
     a_halted_subscription_is_resumed_where_it_is
+    readiness_counts_no_events
     a_replay_rebuilds_what_is_missing
     decisions_that_do_not_fit_are_refused
 }
@@ -119,4 +120,14 @@ async fn decisions_that_do_not_fit_are_refused<B: Testable>(url: &str) {
         matches!(nameless, Err(DecideError::Name(_))),
         "{nameless:?}"
     );
+}
+
+/// There may be millions of them, and readiness is asked for every few seconds.
+async fn readiness_counts_no_events<B: Testable>(url: &str) {
+    let site = Site::<B>::new(url, 1, Recorder::default()).await;
+    for table in ["feed_skip", "feed_attempt", "feed_parked"] {
+        let away = format!("ALTER TABLE {table} RENAME TO away_{table}");
+        B::run(&site.database, &away).await;
+    }
+    assert_eq!(site.get("/health/ready", "*/*").await.status, 200);
 }

@@ -80,22 +80,28 @@ pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
     held: &[Held],
 ) -> Result<bool, Stopped> {
     let begun = Instant::now();
-    let (pool, s, me) = caller.instance.scope();
-    let due = B::due(pool, s, me, SUBJECTS);
-    let due = caller.instance.database.statement(due).await?;
-    let (mut tried, mut unfinished) = (false, false);
-    for (partition, subject) in &due {
-        if begun.elapsed() > LONGEST_ROUND {
-            return Ok(true);
-        }
-        if let Some(held) = held.iter().find(|held| held.partition == *partition) {
+    let (pool, s, _) = caller.instance.scope();
+    let (mut left, mut tried, mut unfinished) = (SUBJECTS, false, false);
+    // In another order each time: no partition waits until there is nothing due in those before it.
+    let (before, from) = held.split_at(fastrand::usize(..=held.len()));
+    for held in from.iter().chain(before) {
+        let due = B::due(pool, s, held.partition, left);
+        let due = caller.instance.database.statement(due).await?;
+        left -= due.len() as i64;
+        for subject in &due {
+            if begun.elapsed() > LONGEST_ROUND {
+                return Ok(true);
+            }
             let outcome = retry_subject(caller, source, held, subject).await?;
             tried |= outcome != SubjectOutcome::NotDue;
             unfinished |= outcome == SubjectOutcome::Unfinished;
         }
+        if left == 0 {
+            break;
+        }
     }
     // If nothing was tried, the partitions have changed: the next renewal says so.
-    Ok(unfinished || tried && due.len() as i64 == SUBJECTS)
+    Ok(unfinished || tried && left == 0)
 }
 
 /// Retries the first parked event of `subject`, and the later ones once it is applied.

@@ -141,6 +141,16 @@ impl<B: Backend> Handle<B> {
         Ok(status_of(state, feed))
     }
 
+    /// Returns why the subscription is halted, if it is: in less time than the whole [`status`](Handle::status).
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the database.
+    pub async fn halted(&self) -> sqlx::Result<Option<String>> {
+        let halted = B::halted(self.database.reader(), &self.subscription.name);
+        self.database.statement(halted).await
+    }
+
     /// Returns the oldest `limit` parked events.
     ///
     /// # Errors

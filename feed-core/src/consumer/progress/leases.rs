@@ -240,6 +240,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_event_that_is_dated_ahead_is_as_old_as_our_knowledge_of_it() {
+        let leases = Leases::default();
+        let seen = || {
+            let ahead = Utc::now() + chrono::TimeDelta::days(1);
+            leases.record_lag_since(Some(ahead));
+            std::thread::sleep(Duration::from_millis(2));
+            leases.heartbeat(|own| own.taken_until)
+        };
+        let first = seen();
+        assert_eq!(seen(), first);
+        leases.mark_unknown();
+        assert_eq!(seen(), first);
+        leases.heartbeat(|own| own.has_taken = true);
+        let second = seen();
+        assert!(second > first);
+        assert_eq!(seen(), second);
+        leases.reach(7);
+        assert!(seen() > second);
+    }
+
     fn census(instances: i64, held: i64, free: i64) -> Census {
         Census {
             instances,

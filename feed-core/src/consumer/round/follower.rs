@@ -53,6 +53,8 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
         match self.leases.without_feed(applied).await {
             Ok(applied) if !applied.fenced => {
                 self.cursors.reach(to);
+                self.leases
+                    .heartbeat(|own| own.has_taken |= !arrivals.is_empty());
                 Ok(Some(applied.events))
             }
             // The partitions or their cursors may have changed: read them again.

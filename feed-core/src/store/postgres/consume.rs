@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
 
 use super::session::OWN_PLANNER;
-use super::statements::{NOT_STOPPED, from_due};
+use super::statements::{NOT_STOPPED, is_due};
 use crate::database::timeout::{ConnectionHealth, STATEMENT};
 use crate::store::consume::{
     Advanced, CHANNEL, Census, Claim, Heartbeat, Held, NativeConsume, Position,
@@ -85,7 +85,7 @@ impl NativeConsume for Postgres {
                     (SELECT count(*) FROM feed_partition
                      WHERE subscription = $1
                        AND (lease_owner IS NULL OR lease_owner <> $2 AND lease_until < now)) AS free,
-                    EXISTS (SELECT 1 {due}) AS due,
+                    {due} AS due,
                     (SELECT halted FROM feed_subscription WHERE name = $1) AS halted,
                     (SELECT paused_by || ': ' || paused_because FROM feed_subscription
                      WHERE name = $1) AS paused,
@@ -94,7 +94,7 @@ impl NativeConsume for Postgres {
                     (SELECT min(position) FROM feed_decision
                      WHERE subscription = $1 AND done_at IS NULL) AS decision
              FROM clock, held",
-            due = from_due("now")
+            due = is_due("now")
         ))
         .bind(s)
         .bind(me)

@@ -54,6 +54,12 @@ pub(super) fn instant(at: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 #[cfg(feature = "consume")]
+/// The table of the values of a list of texts.
+pub(super) fn each(list: &str) -> String {
+    format!("UNNEST({list}::text[]) AS each (value)")
+}
+
+#[cfg(feature = "consume")]
 /// The clock in so many seconds.
 pub(super) fn now_plus(seconds: &str) -> String {
     format!("{NOW} + make_interval(secs => {seconds})")

@@ -65,6 +65,7 @@ impl Operations for Postgres {
         "0016_expand_undo",
         "0017_expand_taken",
         "0018_expand_former_epochs",
+        "0019_expand_due",
     };
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {

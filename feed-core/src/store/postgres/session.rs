@@ -62,7 +62,8 @@ fn wanted() -> String {
 }
 
 /// The statement that sets [`SETTINGS`], for the session or for the transaction. A commit is on disk before an
-/// event is shown to others: where a role has turned that off, it is turned on.
+/// event is shown to others: where a role has turned that off, it is turned on. A statement that we have given up
+/// ends with its connection, and not when it is done: servers on other systems than Linux may refuse to look.
 fn set(for_transaction: bool) -> String {
     format!(
         "SELECT -- session::prepare
@@ -70,7 +71,11 @@ fn set(for_transaction: bool) -> String {
          WHERE current_setting(name, true) IS NOT NULL
          UNION ALL
          SELECT set_config('synchronous_commit', 'on', {for_transaction})
-         WHERE current_setting('synchronous_commit') = 'off'",
+         WHERE current_setting('synchronous_commit') = 'off'
+         UNION ALL
+         SELECT set_config('client_connection_check_interval', '2s', {for_transaction})
+         WHERE current_setting('client_connection_check_interval', true) IS NOT NULL
+           AND version() LIKE '%linux%'",
         wanted()
     )
 }

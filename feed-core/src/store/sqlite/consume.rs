@@ -10,7 +10,7 @@ use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
 use super::connect::begin;
 use super::dialect::{NOW, instant, now_plus};
-use super::statements::{NOT_STOPPED, from_due};
+use super::statements::{NOT_STOPPED, is_due};
 use crate::database::timeout::ConnectionHealth;
 use crate::store::consume::{Advanced, Census, Claim, Heartbeat, Held, NativeConsume, Position};
 use crate::store::sql::sql;
@@ -126,7 +126,7 @@ impl NativeConsume for Sqlite {
                     (SELECT count(*) FROM feed_partition
                      WHERE subscription = $1
                        AND (lease_owner IS NULL OR lease_until < {NOW})) AS free,
-                    EXISTS (SELECT 1 {due}) AS due,
+                    {due} AS due,
                     (SELECT halted FROM feed_subscription WHERE name = $1) AS halted,
                     (SELECT paused_by || ': ' || paused_because FROM feed_subscription
                      WHERE name = $1) AS paused,
@@ -134,7 +134,7 @@ impl NativeConsume for Sqlite {
                      WHERE subscription = $1 AND instance = $2) AS retired_by,
                     (SELECT min(position) FROM feed_decision
                      WHERE subscription = $1 AND done_at IS NULL) AS decision",
-            due = from_due(NOW)
+            due = is_due(&format!("(SELECT {NOW})"))
         ))
         .bind(s)
         .bind(me)

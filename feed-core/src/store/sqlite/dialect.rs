@@ -40,6 +40,12 @@ pub(super) const WITH_POSITION: &str = "";
 pub(super) const HAS_UNNUMBERED: &str = "FALSE";
 
 #[cfg(feature = "consume")]
+/// The table of the values of a list of texts.
+pub(super) fn each(list: &str) -> String {
+    format!("json_each({list}) AS each")
+}
+
+#[cfg(feature = "consume")]
 /// The clock in so many seconds.
 pub(super) fn now_plus(seconds: &str) -> String {
     format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ({seconds}) || ' seconds')")

@@ -57,6 +57,7 @@ impl Operations for Sqlite {
         "0012_expand_taken",
         "0013_expand_leap_second",
         "0014_expand_former_epochs",
+        "0015_expand_due",
     };
 
     async fn migration_tables(pool: &SqlitePool, _: Option<&str>) -> sqlx::Result<Vec<String>> {

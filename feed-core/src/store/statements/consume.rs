@@ -3,8 +3,8 @@
 use sqlx::{FromRow, Row as _};
 
 use super::{
-    Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, NOW, Pool, Row, Transaction, from_row, is_in, list,
-    now_plus, restoring_planner,
+    Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, NOW, Pool, Row, Transaction, each, from_row, is_in,
+    list, now_plus, restoring_planner,
 };
 use crate::store::consume::{Census, Consume, Held, Parked, Parking, Position};
 use crate::store::sql::sql;
@@ -136,9 +136,10 @@ impl Consume for Db {
             restoring = restoring_planner(
                 "parked::blocked",
                 &format!(
-                    "SELECT DISTINCT subject FROM feed_parked
-                 WHERE subscription = $1 AND subject {in_list}",
-                    in_list = is_in("$2")
+                    "SELECT value FROM {each}
+                     WHERE EXISTS (SELECT 1 FROM feed_parked
+                                   WHERE subscription = $1 AND subject = each.value)",
+                    each = each("$2")
                 )
             )
         ))
@@ -176,14 +177,16 @@ impl Consume for Db {
         }
     }
 
-    async fn due(pool: &Pool, s: &str, me: &str, limit: i64) -> sqlx::Result<Vec<(i64, String)>> {
-        sqlx::query_as(sql!(
+    async fn due(pool: &Pool, s: &str, partition: i64, limit: i64) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(sql!(
             "SELECT -- parked::due
-             parked.partition, parked.subject {due} ORDER BY position LIMIT $3",
-            due = from_due(NOW)
+             subject FROM feed_parked AS parked
+             WHERE subscription = $1 AND partition = $2 AND {due}
+             ORDER BY retry_at, position LIMIT $3",
+            due = due_until(&format!("(SELECT {NOW})"))
         ))
         .bind(s)
-        .bind(me)
+        .bind(partition)
         .bind(limit)
         .fetch_all(pool)
         .await
@@ -326,16 +329,25 @@ pub(in super::super) const NOT_STOPPED: &str = "NOT EXISTS (
     SELECT 1 FROM feed_decision WHERE subscription = $1 AND done_at IS NULL
 )";
 
-/// Returns the `FROM` and `WHERE` that select the due events that are the first parked ones of
-/// their subjects, in partitions that `$2` holds.
-pub(in super::super) fn from_due(now: &str) -> String {
+/// True if a row `parked` is due. What waits for an event of its subject has no `retry_at`; one that failed, and was first
+/// until another one was parked again, has. `now` is no function, so that the end of the index is known.
+fn due_until(now: &str) -> String {
     format!(
-        "FROM feed_parked AS parked
-         JOIN feed_partition USING (subscription, partition)
-         WHERE parked.subscription = $1 AND lease_owner = $2
-           AND position = (SELECT min(position) FROM feed_parked AS first
-                           WHERE first.subscription = $1 AND first.subject = parked.subject)
-           AND (reason IS NULL OR retry_at <= {now})"
+        "retry_at <= {now}
+         AND position = (SELECT min(position) FROM feed_parked AS first
+                         WHERE first.subscription = $1 AND first.subject = parked.subject)"
+    )
+}
+
+/// True if an event is due in a partition that `$2` holds: looks into the index once for each of them.
+pub(in super::super) fn is_due(now: &str) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM feed_partition AS held
+                 WHERE subscription = $1 AND lease_owner = $2
+                   AND (SELECT position FROM feed_parked AS parked
+                        WHERE subscription = $1 AND partition = held.partition AND {due}
+                        ORDER BY retry_at LIMIT 1) IS NOT NULL)",
+        due = due_until(now)
     )
 }
 

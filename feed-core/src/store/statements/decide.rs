@@ -404,6 +404,26 @@ impl Decide for Db {
         position: i64,
         undo: i64,
     ) -> sqlx::Result<u64> {
+        // What was due next of their subjects waits for them.
+        sqlx::query(sql!(
+            "UPDATE -- undo::wait
+             feed_parked SET retry_at = NULL
+             WHERE subscription = $1 AND reason IS NULL AND event_id IN (
+                 SELECT first.event_id
+                 FROM feed_undo AS kept
+                 JOIN feed_parked AS first ON first.subscription = $1 AND first.subject = kept.subject
+                 WHERE kept.subscription = $1 AND kept.decision = $2 AND kept.event_id {in_list}
+                   AND first.position = (SELECT min(position) FROM feed_parked
+                                         WHERE subscription = $1 AND subject = kept.subject)
+                   AND first.position > kept.position
+             )",
+            in_list = is_in("$3")
+        ))
+        .bind(s)
+        .bind(position)
+        .bind(list(ids))
+        .execute(&mut **tx)
+        .await?;
         let parked = sqlx::query(sql!(
             "INSERT -- undo::park
              INTO feed_parked (subscription, event_id, position, partition, subject, event_type, sequence,

@@ -16,12 +16,12 @@ mod publish;
 mod transfer;
 
 #[cfg(feature = "consume")]
-pub(super) use consume::{NOT_STOPPED, from_due};
+pub(super) use consume::{NOT_STOPPED, is_due};
 
 use super::dialect::{Db, HAS_UNNUMBERED, IS_STANDBY, JSON_OBJECT, Row};
 #[cfg(feature = "consume")]
 use super::dialect::{
-    FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, WITH_POSITION, now_plus, restoring_planner,
+    FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, WITH_POSITION, each, now_plus, restoring_planner,
 };
 #[cfg(feature = "publish")]
 use super::dialect::{GREATEST, NOW_MILLIS};

@@ -65,6 +65,17 @@ impl Operate for Db {
         .await
     }
 
+    async fn halted(pool: &Pool, s: &str) -> sqlx::Result<Option<String>> {
+        let halted: Option<Option<String>> = sqlx::query_scalar(
+            "SELECT -- subscription::halted
+             halted FROM feed_subscription WHERE name = $1",
+        )
+        .bind(s)
+        .fetch_optional(pool)
+        .await?;
+        Ok(halted.flatten())
+    }
+
     async fn progress(pool: &Pool, s: &str) -> sqlx::Result<Progress> {
         sqlx::query_as(sql!(
             "SELECT -- subscription::progress
