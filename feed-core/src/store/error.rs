@@ -154,6 +154,9 @@ pub enum DatabaseError {
     /// It is another service's.
     #[error("it is the database of another service, which has its migrations in the table {0}")]
     Others(String),
+    /// A subscription without a name, or with one that PostgreSQL cannot store.
+    #[error("the name of the subscription is blank or has a byte 0: set Subscription::name")]
+    SubscriptionName,
     /// The feed cannot be created: consumers could not read it. The second number is the most that they can.
     #[error(
         "cannot create a feed with {0} events per page: set FeedSettings::page_size to 1 to {1}"
