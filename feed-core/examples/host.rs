@@ -91,7 +91,9 @@ async fn metrics(State(shop): State<Shop>) -> String {
                 Value::Histogram(values) => {
                     let _ = writeln!(text, "{name}_sum{{{all}}} {}", values.sum);
                     let _ = writeln!(text, "{name}_count{{{all}}} {}", values.count);
-                    for (bound, count) in values.buckets {
+                    let buckets = values.buckets.into_iter();
+                    let buckets = buckets.map(|(bound, count)| (bound.to_string(), count));
+                    for (bound, count) in buckets.chain([("+Inf".to_owned(), values.count)]) {
                         labels.push(format!("le=\"{bound}\""));
                         let _ = writeln!(text, "{name}_bucket{{{}}} {count}", labels.join(","));
                         labels.pop();
@@ -157,7 +159,10 @@ async fn serve(
             orders: Arc::default(),
             measured: Arc::new(measured),
         });
-    let beside = [tokio::spawn(feed.run()), tokio::spawn(consumer.run())];
+    let beside = [
+        tokio::spawn(feed.clone().run()),
+        tokio::spawn(consumer.run()),
+    ];
     let server = axum::serve(listener, router);
     server
         .with_graceful_shutdown(stop.cancelled_owned())
@@ -165,6 +170,8 @@ async fn serve(
     for task in beside {
         task.await?;
     }
+    // What the last requests have committed: `run` had ended.
+    feed.finish().await;
     database.close().await;
     pool.close().await; // It is ours.
     Ok(())

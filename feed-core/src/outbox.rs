@@ -12,7 +12,8 @@ use crate::trace;
 /// its id, which is generated here, so that no two events share one.
 ///
 /// The event is in the feed soon after that transaction has committed, and never if it rolls back.
-/// Call [`Feed::committed`](crate::Feed::committed) after the commit to publish it at once.
+/// Call [`Feed::committed`](crate::Feed::committed) after the commit to publish it at once. On PostgreSQL some instance has to
+/// [run](crate::Feed::run) the feed: otherwise events that do not arrive one by one stay without a number.
 ///
 /// On PostgreSQL, lock the row of the subject first (`SELECT … FOR UPDATE`, or the `INSERT` that
 /// creates it): events are numbered in the order of their insertion, and the lock makes that the

@@ -68,6 +68,11 @@ async fn an_order_leads_to_one_letter() {
     for line in ["shop_orders 1", "feed_sequence{} 1", "database_up{} 1"] {
         assert!(metrics.contains(&format!("{line}\n")), "{line}: {metrics}");
     }
+    // Each histogram has a bucket of all values.
+    let counts = metrics.lines().filter(|line| line.contains("_count{"));
+    let all = metrics.lines().filter(|line| line.contains("le=\"+Inf\""));
+    assert_eq!(counts.count(), all.count(), "{metrics}");
+    assert!(metrics.contains("le=\"+Inf\""), "{metrics}");
     stop.cancel();
     serving.await.unwrap().unwrap();
 

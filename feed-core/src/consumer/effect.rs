@@ -32,6 +32,10 @@ pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// PostgreSQL such a statement is committed at once, and again when the event is retried. `SET
 /// CONSTRAINTS ALL IMMEDIATE` is rejected as well: name the constraints. Savepoints are allowed.
 ///
+/// On PostgreSQL the consumer writes to its tables in the same transaction after the effect, which must leave the role and
+/// the `search_path` as they were: after `SET ROLE`, `SET LOCAL ROLE` or another `search_path`, each event would fail,
+/// and be parked. Restore them (`RESET ROLE`), or write the schema before the names of tables.
+///
 /// On PostgreSQL a statement waits for locks three seconds at most, and then fails; `SET LOCAL lock_timeout` makes that
 /// another time, for the transaction. The planner is as the role and the database have set it.
 ///

@@ -122,7 +122,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the database is unreachable.
+    /// Returns an error if the database is unreachable, or if the [name](Subscription::name) is blank or has a byte 0.
     pub async fn open(
         database: Database<B>,
         subscription: Subscription,
@@ -132,6 +132,9 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let Subscription {
             name, if_halted, ..
         } = &subscription;
+        if name.trim().is_empty() || name.contains('\0') {
+            return Err(DatabaseError::SubscriptionName);
+        }
         let subscribed = B::subscribe(database.writer(), name, PARTITIONS);
         database.statement(subscribed).await?;
         let instance = Arc::new(Instance {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::effect::LONGEST_PAUSE;
 use super::source::client::FeedClient;
 use super::source::credentials::FeedCredentials;
 use super::source::option_names::FeedOptionNames;
@@ -12,12 +13,15 @@ use super::source::proxy::FeedProxy;
 use super::source::redact::redact_url;
 use super::source::wait::WAIT;
 
+/// The shortest poll interval: none at all would be a request after another, without an end.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
 /// The feed to consume, and how.
 #[derive(Clone)]
 pub struct Subscription {
     /// The name of the subscription in the consumer's database: `order`. It is that of one feed and one effect: all
     /// consumers of that name share the events, so each event reaches one of them. A second effect of the same feed
-    /// has a name of its own.
+    /// has a name of its own. It is not blank, and has no byte 0.
     pub name: String,
     /// The address of the feed.
     pub feed_url: Url,
@@ -31,8 +35,8 @@ pub struct Subscription {
     /// The request names whole seconds: a fraction counts as one more. With zero the server answers at once, and
     /// so does [`poll_once`](crate::Consumer::poll_once).
     pub wait: Duration,
-    /// The pause after a poll that found nothing and could not wait at the server; a year at most. It is also the least pause
-    /// after an error of a server at which no poll has waited yet.
+    /// The pause after a poll that found nothing and could not wait at the server; ten milliseconds at least, and a year at
+    /// most. It is also the least pause after an error of a server at which no poll has waited yet.
     pub poll_interval: Duration,
     /// The name of this instance; a suffix makes it unique for each start.
     pub instance: String,
@@ -65,6 +69,13 @@ impl Subscription {
     }
 }
 
+impl Subscription {
+    /// Returns the poll interval within its bounds.
+    pub(super) fn interval(&self) -> Duration {
+        self.poll_interval.clamp(SHORTEST_INTERVAL, LONGEST_PAUSE)
+    }
+}
+
 /// Without passwords.
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,5 +92,25 @@ impl fmt::Debug for Subscription {
             .field("if_halted", &self.if_halted)
             .field("names", &self.names)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_interval_has_bounds() {
+        let subscription = |poll_interval| Subscription {
+            poll_interval,
+            ..Subscription::new("order", Url::parse("http://order/feed").expect("a URL"))
+        };
+        for (set, counts) in [
+            (Duration::ZERO, SHORTEST_INTERVAL),
+            (Duration::from_millis(20), Duration::from_millis(20)),
+            (Duration::MAX, LONGEST_PAUSE),
+        ] {
+            assert_eq!(subscription(set).interval(), counts);
+        }
     }
 }

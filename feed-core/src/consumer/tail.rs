@@ -124,7 +124,7 @@ impl Tail {
     pub fn new(subscription: &Subscription, from: TailFrom) -> Self {
         Self {
             source: Source::new(subscription),
-            interval: subscription.poll_interval,
+            interval: subscription.interval(),
             place: Place::New(from),
             trust: Trust::default(),
         }

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::Database;
 use super::schema::Schema;
+use super::timeout::STATEMENT;
 use crate::http::with_causes;
 use crate::store::{AppliedMigration, Backend, DatabaseError};
 
@@ -33,7 +34,8 @@ impl<B: Backend> Database<B> {
     /// The migrations that [`Database::open`] runs, as data. A host that runs them by a tool of its own opens the
     /// database [`without_migrations`](super::DatabaseOptions::without_migrations).
     ///
-    /// On PostgreSQL they make their tables in the first schema of the session's `search_path`.
+    /// On PostgreSQL they make their tables in the first schema of the session's `search_path`. See to it that this stays
+    /// the same: in another one they would make a second, empty set.
     #[must_use]
     pub fn migrations() -> Vec<MigrationSql> {
         let migration = |migration: &Migration, name| {
@@ -67,6 +69,9 @@ VALUES ({version}, '{stored}', TRUE, {begin}{hex}{end}, 0);
         if may_migrate {
             return self.migrate(TABLE, B::MIGRATIONS).await;
         }
+        let (reader, place) = (&self.shared.pools.reader, self.shared.schema.as_deref());
+        self.within(STATEMENT, B::check_place(reader, TABLE, place))
+            .await?;
         let schema = Schema::of(TABLE, B::MIGRATIONS);
         let applied = self.applied(TABLE).await?;
         if let Some(newer) = schema.unknown(&applied) {
@@ -99,7 +104,8 @@ VALUES ({version}, '{stored}', TRUE, {begin}{hex}{end}, 0);
     ///
     /// # Errors
     ///
-    /// A migration fails, or one that has run was changed since.
+    /// A migration fails, or one that has run was changed since; or `table` is in another schema of PostgreSQL than the one
+    /// in which it would be made now ([`DatabaseError::Elsewhere`]).
     pub async fn migrate(
         &self,
         table: &'static str,
@@ -137,7 +143,11 @@ VALUES ({version}, '{stored}', TRUE, {begin}{hex}{end}, 0);
             let create = format!("CREATE TABLE {table} (");
             files.iter().any(|(_, _, sql)| sql.contains(&create))
         };
-        let raised = B::raise_sequences(&self.shared.pools.writer, ours);
+        let raised = B::raise_sequences(
+            &self.shared.pools.writer,
+            self.shared.schema.as_deref(),
+            ours,
+        );
         match self.statement(raised).await {
             Ok(raised) => {
                 for (column, last) in raised {

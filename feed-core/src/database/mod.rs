@@ -115,7 +115,7 @@ impl<B: Backend> Database<B> {
     /// | at least [`MIN_CONNECTIONS`](DatabaseOptions::MIN_CONNECTIONS); a feed and a consumer keep one each, to listen, up to half of it | one connection, which is the writer; feed-core opens four more to read from |
     /// | sessions, not those of a pooler in transaction mode | `journal_mode = WAL`, `synchronous = FULL`, `foreign_keys = ON`, `secure_delete = ON`, a `busy_timeout` |
     /// | `read committed`, read-write, `standard_conforming_strings`, no `synchronous_commit = off` | |
-    /// | with a `schema`: that schema in the `search_path` of its sessions | |
+    /// | with a `schema`: that schema in the `search_path` of its sessions, before each other one that has feed-core's tables | |
     ///
     /// Each transaction sets by itself all else that it relies on, for itself.
     ///

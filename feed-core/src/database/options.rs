@@ -22,7 +22,12 @@ pub struct DatabaseOptions {
     /// `search_path`. It comes first in the `search_path` of our sessions and transactions, and the role's own
     /// after it. It is made where it is missing.
     ///
-    /// A host that [appends](crate::outbox::append) in a transaction of its own pool needs it in that pool's `search_path`.
+    /// A host that [appends](crate::outbox::append) in a transaction of its own pool needs it in that pool's `search_path`,
+    /// before each other schema that has feed-core's tables.
+    ///
+    /// While only another schema of the `search_path` has them, this one is refused
+    /// ([`DatabaseError::Elsewhere`](crate::store::DatabaseError::Elsewhere)): new tables would begin with the first event
+    /// again. A second set is made with a `search_path` that does not have the other schema.
     pub schema: Option<String>,
     /// Whether [`Database::open`](super::Database::open) brings feed-core's tables up to date. If not, it changes
     /// nothing, needs no right to, and fails where [migrations](super::Database::migrations) are missing.

@@ -160,6 +160,8 @@ impl<B: Backend> Feed<B> {
     /// a feed is opened is stored as the CloudEvents `source` of its events, and later ones do not
     /// change it. Cancelling `shutdown` ends the waits of readers.
     ///
+    /// [Run](Feed::run) it: on PostgreSQL, events that do not arrive one by one are published there alone.
+    ///
     /// # Errors
     ///
     /// Returns an error if the database is unreachable, or if the feed is new and its

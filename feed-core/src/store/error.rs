@@ -130,6 +130,13 @@ pub enum DatabaseError {
     /// The schema is not there, and we have not made it.
     #[error("the schema {0} is missing: create it, and grant our role USAGE on it")]
     NoSchema(String, #[source] Option<sqlx::Error>),
+    /// Its tables are in the first schema, and the second one comes first in the `search_path`, without them.
+    #[error(
+        "its tables are in the schema {0}, and {1} comes before it in the search_path: a second set of tables there would \
+         begin with the first event again, and repeat effects. Take {1} out of the search_path, or name {0} as the \
+         schema; if a second set is meant, give it a search_path without {0} (docs/deployment.md)"
+    )]
+    Elsewhere(String, String),
     /// The host's pool cannot be used.
     #[error("the pool cannot be used as it is: {0}")]
     Pool(String),
@@ -147,6 +154,9 @@ pub enum DatabaseError {
     /// It is another service's.
     #[error("it is the database of another service, which has its migrations in the table {0}")]
     Others(String),
+    /// A subscription without a name, or with one that PostgreSQL cannot store.
+    #[error("the name of the subscription is blank or has a byte 0: set Subscription::name")]
+    SubscriptionName,
     /// The feed cannot be created: consumers could not read it. The second number is the most that they can.
     #[error(
         "cannot create a feed with {0} events per page: set FeedSettings::page_size to 1 to {1}"

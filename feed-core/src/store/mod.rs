@@ -89,7 +89,7 @@ pub(crate) trait Open: sqlx::Database {
         options: &DatabaseOptions,
     ) -> impl Future<Output = Result<Pools<Self>, DatabaseError>> + Send;
 
-    /// Runs `migrator` while no other instance does.
+    /// Runs `migrator` while no other instance does, where [`check_place`](Open::check_place) refuses nothing.
     fn run_migrations(
         pool: &Pool<Self>,
         migrator: &Migrator,
@@ -97,10 +97,20 @@ pub(crate) trait Open: sqlx::Database {
         health: &ConnectionHealth,
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
 
+    /// Refuses sessions that find `table`, a list of migrations, in another schema than its migrations would make it in.
+    fn check_place(
+        _: &Pool<Self>,
+        _table: &str,
+        _schema: Option<&str>,
+    ) -> impl Future<Output = Result<(), DatabaseError>> + Send {
+        async { Ok(()) }
+    }
+
     /// Sets the sequences of identity columns that are behind the rows of their tables to the highest number there. Only
     /// tables that `ours` names. Returns each such column, with that number.
     fn raise_sequences(
         _: &Pool<Self>,
+        _schema: Option<&str>,
         _ours: impl Fn(&str) -> bool + Send,
     ) -> impl Answer<Vec<(String, i64)>> {
         async { Ok(Vec::new()) }

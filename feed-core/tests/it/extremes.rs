@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use feed_core::consumer::Selection;
 use feed_core::{
-    Batch, CancellationToken, Consumer, Database, DatabaseOptions, Effect, EffectError,
-    Subscription,
+    Batch, CancellationToken, Consumer, Database, DatabaseError, DatabaseOptions, Effect,
+    EffectError, Subscription,
 };
 use harness::FreshDatabase;
 use sqlx::{Postgres, Transaction};
@@ -19,6 +19,7 @@ use crate::support::{
 
 harness::on_both_databases! {
     a_consumer_that_never_polls_again_by_itself_runs
+    a_name_that_no_subscription_can_have_is_refused
     an_effect_may_ask_for_the_longest_pause
     a_selection_by_any_instant_selects
     subjects_after_any_sequence_are_listed
@@ -37,6 +38,22 @@ async fn opened<B: Testable, E: Effect<B>>(
     let shutdown = CancellationToken::new();
     let consumer = Consumer::open(database.clone(), subscription, effect, shutdown).await;
     consumer.unwrap()
+}
+
+async fn a_name_that_no_subscription_can_have_is_refused<B: Testable>(url: &str) {
+    let database = consumer_database::<B>(url).await;
+    for name in ["", " ", "a\0b"] {
+        let subscription = Subscription::new(name, "http://127.0.0.1:1/feed".parse().unwrap());
+        let (effect, stop) = (Recorder::default(), CancellationToken::new());
+        let opened = Consumer::open(database.clone(), subscription, effect, stop).await;
+        let refused = opened.map(drop);
+        assert!(
+            matches!(refused, Err(DatabaseError::SubscriptionName)),
+            "{refused:?}"
+        );
+    }
+    let subscriptions = "SELECT count(*) FROM feed_subscription";
+    assert_eq!(B::numbers(&database, subscriptions).await, [0]);
 }
 
 async fn a_consumer_that_never_polls_again_by_itself_runs<B: Testable>(url: &str) {

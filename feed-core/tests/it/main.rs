@@ -44,6 +44,7 @@ mod retry_stopped;
 mod row_cases;
 mod rows;
 mod rows_before;
+mod schemas;
 mod shared_wait;
 mod silent;
 mod stream;

@@ -52,7 +52,7 @@ pub(in crate::consumer) fn pause_after<B: Backend, E>(
     follower: &Follower<B, E>,
     round: &Result<Polled, PollError>,
 ) -> Duration {
-    let interval = follower.subscription.poll_interval.min(LONGEST_PAUSE);
+    let interval = follower.subscription.interval();
     // Add a fifth of jitter, so that consumers do not poll at the same moment.
     let interval = interval.mul_f64(0.9 + fastrand::f64() / 5.0);
     // A server with errors is not asked more often than a healthy one.

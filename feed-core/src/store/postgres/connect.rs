@@ -167,13 +167,22 @@ impl Open for Postgres {
         })
     }
 
+    async fn check_place(
+        pool: &PgPool,
+        table: &str,
+        schema: Option<&str>,
+    ) -> Result<(), DatabaseError> {
+        session::check_place(&mut *pool.acquire().await?, table, schema).await
+    }
+
     async fn raise_sequences(
         pool: &PgPool,
+        schema: Option<&str>,
         ours: impl Fn(&str) -> bool + Send,
     ) -> sqlx::Result<Vec<(String, i64)>> {
         let mut session = pool.acquire().await?;
         let mut raised = Vec::new();
-        for (table, column, raise) in session::identities(&mut session).await? {
+        for (table, column, raise) in session::identities(&mut session, schema).await? {
             if !ours(&table) {
                 continue;
             }
@@ -196,9 +205,6 @@ impl Open for Postgres {
         connection.close_on_drop();
         let session = health.within(STATEMENT, async {
             connection.execute(TURN_TIMEOUT).await?;
-            if let Some(schema) = schema {
-                session::enter(&mut connection, schema).await?;
-            }
             session::id(&mut connection).await
         });
         let session = session.await?;
@@ -211,15 +217,25 @@ impl Open for Postgres {
         };
         let migrating = async {
             connection.lock().await?;
-            connection.execute(MIGRATION_LOCK_TIMEOUT).await?;
-            migrator.run_direct(None, &mut *connection, false).await
+            // No instance makes tables between this and ours.
+            session::check_place(&mut connection, &migrator.table_name, schema).await?;
+            let run = async {
+                if let Some(schema) = schema {
+                    session::enter(&mut connection, schema).await?;
+                }
+                connection.execute(MIGRATION_LOCK_TIMEOUT).await?;
+                migrator.run_direct(None, &mut *connection, false).await
+            };
+            run.await.map_err(DatabaseError::Migrate)
         };
         let migrated = announced(MIGRATIONS, describe, migrating).await;
         // Its settings are not those of the pool.
         let _ = tokio::time::timeout(ANSWER, connection.close()).await;
         match migrated {
-            Some(Err(error)) if is_lock_timeout(&error) => Err(DatabaseError::Locked(error)),
-            Some(migrated) => Ok(migrated?),
+            Some(Err(DatabaseError::Migrate(error))) if is_lock_timeout(&error) => {
+                Err(DatabaseError::Locked(error))
+            }
+            Some(migrated) => migrated,
             None => Err(DatabaseError::MigrationsTimedOut),
         }
     }

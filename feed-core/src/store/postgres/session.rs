@@ -4,6 +4,8 @@
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqlSafeStr, SqlStr};
 
+use crate::store::DatabaseError;
+
 /// How our transactions begin. The rest of what they rely on is in [`SETTINGS`].
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE";
 
@@ -150,6 +152,35 @@ pub(super) async fn enter(session: &mut PgConnection, schema: &str) -> sqlx::Res
     let path = path_from(schema);
     let sql = AssertSqlSafe(format!("SELECT set_config('search_path', {path}, false)"));
     session.execute(sql).await.map(drop)
+}
+
+/// Refuses a session that finds `table` in another schema than `schema`, or the one in which it would make it: a second set
+/// of tables would begin anew, and with two sets, single statements would go to the other one.
+pub(super) async fn check_place(
+    session: &mut PgConnection,
+    table: &str,
+    schema: Option<&str>,
+) -> Result<(), DatabaseError> {
+    let places = sqlx::query_as(
+        "SELECT -- session::check_place
+         schemaname::text, COALESCE($2, current_schema()::text)
+         FROM pg_tables WHERE tablename = $1 AND schemaname = ANY (current_schemas(false))
+         ORDER BY array_position(current_schemas(false), schemaname)",
+    );
+    let places: Vec<(String, String)> = places.bind(table).bind(schema).fetch_all(session).await?;
+    match places.first() {
+        Some((found, place)) if found != place => {
+            let (found, place) = (found.clone(), place.clone());
+            Err(match places.iter().any(|(found, _)| *found == place) {
+                false => DatabaseError::Elsewhere(found, place),
+                true => DatabaseError::Pool(format!(
+                    "its sessions find the tables of the schema {found} before those of {place}; put {place} first in \
+                     their search_path (PgConnectOptions::options)"
+                )),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What single statements rely on in the sessions of a host's pool, and is not so there.
@@ -306,10 +337,11 @@ pub(super) async fn connection_limit(session: &mut PgConnection) -> sqlx::Result
     row.map_or(Ok(None), |row| row.try_get(0))
 }
 
-/// Returns the identity columns of the schema: the table, the column, and the statement that sets its sequence to the highest
+/// Returns the identity columns of `schema`, or of the one that is in use: the table, the column, and the statement that sets its sequence to the highest
 /// number there if the next one would not be above it, and returns that.
 pub(super) async fn identities(
     session: &mut PgConnection,
+    schema: Option<&str>,
 ) -> sqlx::Result<Vec<(String, String, String)>> {
     let identities = sqlx::query_as(
         "SELECT -- session::identities
@@ -317,10 +349,11 @@ pub(super) async fn identities(
          format('SELECT setval(%L, rows.last) FROM (SELECT max(%I) AS last FROM %s) AS rows, %s AS numbers
                  WHERE rows.last >= numbers.last_value + numbers.is_called::int',
                 numbers, attname, attrelid::regclass, numbers)
-         FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid,
+         FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+              JOIN pg_namespace ON pg_namespace.oid = relnamespace AND nspname = COALESCE($1, current_schema()),
               pg_get_serial_sequence(attrelid::regclass::text, attname) AS numbers
-         WHERE attidentity <> '' AND NOT attisdropped AND relnamespace = current_schema()::regnamespace
+         WHERE attidentity <> '' AND NOT attisdropped
          ORDER BY relname",
     );
-    identities.fetch_all(session).await
+    identities.bind(schema).fetch_all(session).await
 }
