@@ -132,7 +132,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let Subscription {
             name, if_halted, ..
         } = &subscription;
-        let subscribed = B::subscribe(database.writer(), name, PARTITIONS);
+        let subscribed = B::subscribe(database.writing(), name, PARTITIONS);
         database.statement(subscribed).await?;
         let instance = Arc::new(Instance {
             subscription: name.clone(),
@@ -147,7 +147,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         });
         renew(&instance, &leases).await?;
         // Notify instances that now hold more than their share.
-        let notified = B::notify(instance.database.writer(), CHANNEL);
+        let notified = B::notify(instance.database.writing(), CHANNEL);
         instance.database.statement(notified).await?;
         if let Some(reason) = &leases.signals.borrow().halted {
             tracing::error!("the subscription {name} is still halted: {reason}; {if_halted}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::{Pool, Transaction};
 
+use super::Writer;
 use super::answer::Answer;
 use crate::database::timeout::ConnectionHealth;
 use crate::event::Sequence;
@@ -217,11 +218,11 @@ pub(crate) trait NativeConsume: sqlx::Database {
     type Guard: Default + Send + Sync;
 
     /// Inserts the missing rows of a subscription.
-    fn subscribe(pool: &Pool<Self>, s: &str, partitions: i64) -> impl Answer<()>;
+    fn subscribe(writer: Writer<'_, Self>, s: &str, partitions: i64) -> impl Answer<()>;
 
     /// Records that this instance is alive, and renews its leases for `term` seconds.
     fn renew(
-        pool: &Pool<Self>,
+        writer: Writer<'_, Self>,
         s: &str,
         me: &str,
         heartbeat: &Heartbeat,
@@ -230,7 +231,7 @@ pub(crate) trait NativeConsume: sqlx::Database {
 
     /// Releases all partitions, and removes the instance. What it has recorded about the feed
     /// stays.
-    fn leave(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<()>;
+    fn leave(writer: Writer<'_, Self>, s: &str, me: &str) -> impl Answer<()>;
 
     /// Locks the partitions that this instance still holds at their position, in order of number,
     /// and moves them to `to`. Returns them, and which of them have parked events or skips that can be undone. Another instance
@@ -283,10 +284,16 @@ pub(crate) trait NativeConsume: sqlx::Database {
 pub(crate) trait Consume: sqlx::Database {
     /// Acquires up to `limit` partitions that are free or whose lease is over; returns their
     /// number.
-    fn acquire(pool: &Pool<Self>, s: &str, me: &str, limit: i64, term: i64) -> impl Answer<u64>;
+    fn acquire(
+        writer: Writer<'_, Self>,
+        s: &str,
+        me: &str,
+        limit: i64,
+        term: i64,
+    ) -> impl Answer<u64>;
 
     /// Releases `count` partitions; returns their number.
-    fn release(pool: &Pool<Self>, s: &str, me: &str, count: i64) -> impl Answer<u64>;
+    fn release(writer: Writer<'_, Self>, s: &str, me: &str, count: i64) -> impl Answer<u64>;
 
     /// Returns the partitions that this instance holds; none while the subscription is paused or has an open decision.
     fn held(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<Vec<Held>>;
@@ -296,7 +303,13 @@ pub(crate) trait Consume: sqlx::Database {
 
     /// Halts the subscription until an operator decides. Returns false if it is halted already, or if this instance no
     /// longer holds the partition: an operator may have decided about the reason since.
-    fn halt(pool: &Pool<Self>, s: &str, me: &str, held: &Held, reason: &str) -> impl Answer<bool>;
+    fn halt(
+        writer: Writer<'_, Self>,
+        s: &str,
+        me: &str,
+        held: &Held,
+        reason: &str,
+    ) -> impl Answer<bool>;
 
     /// Locks one partition; returns false if this instance no longer holds it, or the subscription is paused or has an open
     /// decision.

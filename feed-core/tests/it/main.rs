@@ -27,6 +27,7 @@ mod lag;
 mod large_head;
 mod leap_second;
 mod lease;
+mod left_open;
 mod mistakes;
 mod number_at_commit;
 mod one_server;
