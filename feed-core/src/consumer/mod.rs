@@ -135,7 +135,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         if name.trim().is_empty() || name.contains('\0') {
             return Err(DatabaseError::SubscriptionName);
         }
-        let subscribed = B::subscribe(database.writer(), name, PARTITIONS);
+        let subscribed = B::subscribe(database.writing(), name, PARTITIONS);
         database.statement(subscribed).await?;
         let instance = Arc::new(Instance {
             subscription: name.clone(),
@@ -150,7 +150,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         });
         renew(&instance, &leases).await?;
         // Notify instances that now hold more than their share.
-        let notified = B::notify(instance.database.writer(), CHANNEL);
+        let notified = B::notify(instance.database.writing(), CHANNEL);
         instance.database.statement(notified).await?;
         if let Some(reason) = &leases.signals.borrow().halted {
             tracing::error!("the subscription {name} is still halted: {reason}; {if_halted}");

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 use tracing::{Instrument, Span};
 
-use crate::store::{Backend, DatabaseError, Pools, begin_with};
+use crate::store::{Backend, DatabaseError, Pools, Writer, begin_with};
 #[cfg(feature = "postgres")]
 pub(crate) use address::show_server;
 pub use address::{Kind, redact_url};
@@ -29,7 +29,7 @@ pub(crate) use metrics_queries::MetricsQueries;
 pub use migrate::MigrationSql;
 pub use options::{DatabaseOptions, OptionNames};
 use schema::Schema;
-use timeout::{ConnectionHealth, STATEMENT, TRANSACTION};
+use timeout::{ConnectionHealth, SILENT, STATEMENT, TRANSACTION};
 
 /// The connections of one service to its database: one pool to read from and one to write to.
 ///
@@ -115,9 +115,16 @@ impl<B: Backend> Database<B> {
     /// | at least [`MIN_CONNECTIONS`](DatabaseOptions::MIN_CONNECTIONS); a feed and a consumer keep one each, to listen, up to half of it | one connection, which is the writer; feed-core opens four more to read from |
     /// | sessions, not those of a pooler in transaction mode | `journal_mode = WAL`, `synchronous = FULL`, `foreign_keys = ON`, `secure_delete = ON`, a `busy_timeout` |
     /// | `read committed`, read-write, `standard_conforming_strings`, no `synchronous_commit = off` | |
-    /// | with a `schema`: that schema in the `search_path` of its sessions, before each other one that has feed-core's tables | |
+    /// | with a `schema`: that schema in the `search_path` of its sessions, before each other one that has feed-core's tables | no commit or rollback hook and no progress handler: a consumer replaces those of the connection |
     ///
     /// Each transaction sets by itself all else that it relies on, for itself.
+    ///
+    /// Begin transactions by [`begin`](Database::begin), or in a task of their own (`tokio::spawn`). If a `begin` of the pool is
+    /// dropped half-way, because an HTTP client hung up, sqlx 0.9.0 returns its connection to the pool inside a transaction. What is
+    /// executed there next stays uncommitted, and may fail. On SQLite, a transaction that SQLite has ended by itself
+    /// (`ON CONFLICT ROLLBACK`, a full disk) leaves sqlx unable to begin another one. So feed-core looks before each transaction, and
+    /// before each statement of its own that writes: it commits what it finds open, and closes a connection where that fails. On
+    /// PostgreSQL this costs a round trip.
     ///
     /// # What [`Database::open`] has over it
     ///
@@ -178,14 +185,25 @@ impl<B: Backend> Database<B> {
         Arc::clone(&self.shared.listeners)
     }
 
+    /// Where single statements of ours go that write: each has committed when it reports success.
+    #[cfg(any(feature = "consume", feature = "publish"))]
+    pub(crate) fn writing(&self) -> Writer<'_, B> {
+        self.writing_by(&self.shared.pools.writer)
+    }
+
     /// Where events are numbered.
     #[cfg(feature = "publish")]
-    pub(crate) fn numbering(&self) -> &Pool<B> {
-        if B::ONE_WRITER {
-            &self.shared.pools.writer
+    pub(crate) fn numbering(&self) -> Writer<'_, B> {
+        let pools = &self.shared.pools;
+        self.writing_by(if B::ONE_WRITER {
+            &pools.writer
         } else {
-            &self.shared.pools.reader
-        }
+            &pools.reader
+        })
+    }
+
+    fn writing_by<'a>(&self, pool: &'a Pool<B>) -> Writer<'a, B> {
+        Writer::new(pool, self.shared.pools.of_host)
     }
 
     /// Begins a transaction that writes; on SQLite with `BEGIN IMMEDIATE`, since a deferred one
@@ -199,11 +217,12 @@ impl<B: Backend> Database<B> {
     /// No connection became free in time, or the database is gone.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, B>> {
         let pools = &self.shared.pools;
-        let begin = |limit| begin_with(&pools.transactions, pools.begin.clone(), limit);
+        let writer = self.writing_by(&pools.transactions);
+        let begin = |limit| begin_with(writer, pools.begin.clone(), limit);
         if B::ONE_WRITER {
             // A file always answers, if only that it is locked.
             begin(None).await
-        } else if pools.ours.is_empty() {
+        } else if pools.of_host {
             // The task keeps a connection of the host until the answer, and rolls back then.
             self.statement(begin(None)).await
         } else {
@@ -225,8 +244,8 @@ impl<B: Backend> Database<B> {
         T: Send + 'static,
         E: From<sqlx::Error> + From<JoinError> + Send + 'static,
     {
-        let health = self.shared.health.clone();
-        let work = async move { health.within(TRANSACTION, work).await };
+        let database = self.clone();
+        let work = async move { database.within(TRANSACTION, work).await };
         tokio::spawn(work.instrument(Span::current())).await?
     }
 
@@ -253,7 +272,19 @@ impl<B: Backend> Database<B> {
         longest: Duration,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        self.shared.health.within(longest, work).await
+        let health = &self.shared.health;
+        health.within_or(longest, work, || self.silence()).await
+    }
+
+    /// Why there was no answer in time: a pool of the host may let us wait longer for a connection.
+    fn silence(&self) -> &'static str {
+        let Pools {
+            writer, of_host, ..
+        } = &self.shared.pools;
+        match *of_host && has_none_free(writer) {
+            true => "no connection of the pool is free",
+            false => SILENT,
+        }
     }
 
     /// The outcome of one statement, or an error if there is none [in eight seconds](Database::within). A statement outside
@@ -280,4 +311,9 @@ impl<B: Backend> Database<B> {
             pool.close().await;
         }
     }
+}
+
+/// True if all connections that a pool may have are in use.
+pub(crate) fn has_none_free<B: sqlx::Database>(pool: &Pool<B>) -> bool {
+    pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections()
 }

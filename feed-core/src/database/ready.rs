@@ -1,6 +1,7 @@
 //! Readiness: the database answers, and its schema fits this program.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use super::Database;
@@ -23,13 +24,13 @@ impl<B: Backend> Database<B> {
     ///
     /// A `503` that says what is wrong.
     pub async fn ready(&self) -> Result<(), Problem> {
-        let checked = tokio::time::timeout(TIMEOUT, self.check_schemas()).await;
-        match checked {
+        let mut check = pin!(self.check_schemas());
+        match tokio::time::timeout(TIMEOUT, check.as_mut()).await {
             Ok(Ok(())) => Ok(()),
             // Then there are no connections.
             _ if self.shared.health.is_standby() => Err(self.standby()),
             Ok(Err(problem)) => Err(problem),
-            Err(_) => Err(Problem::unavailable("the database does not answer")),
+            Err(_) => Err(Problem::unavailable(self.silence())),
         }
     }
 

@@ -29,6 +29,9 @@ struct Noticed {
     standby: Option<Instant>,
 }
 
+/// What a timeout says.
+pub(crate) const SILENT: &str = "the database does not answer";
+
 /// How long a standby that was met counts as the reason that there is no connection: longer than a request waits
 /// for one, and the pauses between attempts.
 const STANDBY_FOR: Duration = Duration::from_secs(10);
@@ -41,6 +44,16 @@ impl ConnectionHealth {
         longest: Duration,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        self.within_or(longest, work, || SILENT).await
+    }
+
+    /// The same, with what the error says.
+    pub(crate) async fn within_or<T, E: From<sqlx::Error>>(
+        &self,
+        longest: Duration,
+        work: impl Future<Output = Result<T, E>>,
+        describe: impl FnOnce() -> &'static str,
+    ) -> Result<T, E> {
         let mut work = pin!(work);
         match tokio::time::timeout(longest, work.as_mut()).await {
             Ok(done) => done,
@@ -48,8 +61,7 @@ impl ConnectionHealth {
                 Mark::DatabaseSilent.reached();
                 // Before the connection goes back to its pool.
                 self.mark_suspect();
-                let silent =
-                    io::Error::new(io::ErrorKind::TimedOut, "the database does not answer");
+                let silent = io::Error::new(io::ErrorKind::TimedOut, describe());
                 Err(sqlx::Error::Io(silent).into())
             }
         }

@@ -173,10 +173,10 @@ impl<B: Backend> Feed<B> {
     ) -> Result<Self, DatabaseError> {
         let mut inner = Inner::load(database, settings, shutdown, Access::Write).await?;
         let (base, presentation) = (inner.documents.addresses.base(), inner.presentation.number);
-        let writer = inner.database.writer();
-        let presented = B::present(writer, base.as_str(), presentation);
+        let presented = B::present(inner.database.writing(), base.as_str(), presentation);
         inner.database.statement(presented).await?;
-        if let Some(source) = inner.database.statement(B::source(writer)).await? {
+        let source = B::source(inner.database.writer());
+        if let Some(source) = inner.database.statement(source).await? {
             inner.documents.origin.source = source;
         }
         inner.sequencer.refresh().await?;
@@ -289,7 +289,7 @@ impl<B: Backend> Inner<B> {
         let may_create = (1..=FeedSettings::LARGEST_PAGE).contains(&page_size);
         if access == Access::Write && may_create {
             let (id, epoch) = (EventId::new(), Epoch::random());
-            let created = B::create_feed(database.writer(), id, &epoch, page_size.into());
+            let created = B::create_feed(database.writing(), id, &epoch, page_size.into());
             database.statement(created).await?;
         }
         let sequencer = match Sequencer::new(database.clone(), access).await {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::{Pool, Transaction};
 
+use super::Writer;
 use super::answer::Answer;
 use crate::database::timeout::ConnectionHealth;
 use crate::event::Sequence;
@@ -235,12 +236,12 @@ pub(crate) trait NativeConsume: sqlx::Database {
     type Guard: Default + Send + Sync;
 
     /// Inserts the missing rows of a subscription.
-    fn subscribe(pool: &Pool<Self>, s: &str, partitions: i64) -> impl Answer<()>;
+    fn subscribe(writer: Writer<'_, Self>, s: &str, partitions: i64) -> impl Answer<()>;
 
     /// Records that this instance is alive, and renews its leases for `term` seconds, except for partitions that are
     /// locked: a batch of this instance has renewed them, and no other instance acquires them meanwhile.
     fn renew(
-        pool: &Pool<Self>,
+        writer: Writer<'_, Self>,
         s: &str,
         me: &str,
         heartbeat: &Heartbeat,
@@ -249,7 +250,7 @@ pub(crate) trait NativeConsume: sqlx::Database {
 
     /// Releases all partitions, and removes the instance. What it has recorded about the feed
     /// stays.
-    fn leave(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<()>;
+    fn leave(writer: Writer<'_, Self>, s: &str, me: &str) -> impl Answer<()>;
 
     /// Locks the partitions that this instance still holds at their position, in order of number, moves them to `to`, and
     /// renews their leases for `term` seconds. One whose server has lost commits, as in a failover, is not at its position.
@@ -304,10 +305,16 @@ pub(crate) trait NativeConsume: sqlx::Database {
 pub(crate) trait Consume: sqlx::Database {
     /// Acquires up to `limit` partitions that are free or whose lease is over; returns their
     /// number.
-    fn acquire(pool: &Pool<Self>, s: &str, me: &str, limit: i64, term: i64) -> impl Answer<u64>;
+    fn acquire(
+        writer: Writer<'_, Self>,
+        s: &str,
+        me: &str,
+        limit: i64,
+        term: i64,
+    ) -> impl Answer<u64>;
 
     /// Releases `count` partitions; returns their number.
-    fn release(pool: &Pool<Self>, s: &str, me: &str, count: i64) -> impl Answer<u64>;
+    fn release(writer: Writer<'_, Self>, s: &str, me: &str, count: i64) -> impl Answer<u64>;
 
     /// Returns the partitions that this instance holds; none while the subscription is paused or has an open decision.
     fn held(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<Vec<Held>>;
@@ -317,7 +324,13 @@ pub(crate) trait Consume: sqlx::Database {
 
     /// Halts the subscription until an operator decides. Returns false if it is halted already, or if this instance no
     /// longer holds the partition: an operator may have decided about the reason since.
-    fn halt(pool: &Pool<Self>, s: &str, me: &str, held: &Held, reason: &str) -> impl Answer<bool>;
+    fn halt(
+        writer: Writer<'_, Self>,
+        s: &str,
+        me: &str,
+        held: &Held,
+        reason: &str,
+    ) -> impl Answer<bool>;
 
     /// Locks one partition; returns false if this instance no longer holds it, or the subscription is paused or has an open
     /// decision.

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{Pool, Transaction};
 
+use super::Writer;
 use super::answer::Answer;
 use super::operate::{ParkedEvent, instant, moment};
 use crate::consumer::Selection;
@@ -278,5 +279,5 @@ pub(crate) trait Decide: sqlx::Database {
     fn end_undo_from(tx: &mut Transaction<'_, Self>, s: &str, from: i64) -> impl Answer<()>;
 
     /// Ends the undo of skips that are older than so many seconds, `limit` at most; returns their number.
-    fn sweep_undo(pool: &Pool<Self>, s: &str, age: i64, limit: i64) -> impl Answer<u64>;
+    fn sweep_undo(writer: Writer<'_, Self>, s: &str, age: i64, limit: i64) -> impl Answer<u64>;
 }

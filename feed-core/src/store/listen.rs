@@ -3,6 +3,8 @@
 
 use sqlx::Pool;
 
+#[cfg(feature = "consume")]
+use super::Writer;
 use super::answer::Answer;
 use crate::database::timeout::ConnectionHealth;
 
@@ -26,5 +28,5 @@ pub(crate) trait Listen: sqlx::Database {
 
     /// Notifies all listeners.
     #[cfg(feature = "consume")]
-    fn notify(pool: &Pool<Self>, channel: &str) -> impl Answer<()>;
+    fn notify(writer: Writer<'_, Self>, channel: &str) -> impl Answer<()>;
 }

@@ -34,7 +34,7 @@ use crate::database::DatabaseOptions;
 use crate::database::timeout::ConnectionHealth;
 use crate::transfer::Migrations;
 use answer::Answer;
-pub(crate) use begin::begin_with;
+pub(crate) use begin::{Writer, begin_with};
 pub use error::DatabaseError;
 #[cfg(all(feature = "consume", feature = "postgres"))]
 pub(crate) use postgres::sqlstate;
@@ -88,6 +88,10 @@ pub(crate) trait Open: sqlx::Database {
         pool: Pool<Self>,
         options: &DatabaseOptions,
     ) -> impl Future<Output = Result<Pools<Self>, DatabaseError>> + Send;
+
+    /// Ends a transaction that is open in a connection of a host's pool, although nobody has it. Fails if the connection is
+    /// of no further use.
+    fn end_open_transaction(connection: &mut Self::Connection) -> impl Answer<()>;
 
     /// Runs `migrator` while no other instance does, where [`check_place`](Open::check_place) refuses nothing.
     fn run_migrations(
@@ -152,6 +156,8 @@ pub(crate) struct Pools<B: sqlx::Database> {
     pub(crate) transactions: Pool<B>,
     /// The message that begins one there.
     pub(crate) begin: SqlStr,
+    /// Whether the host has brought the one for what writes.
+    pub(crate) of_host: bool,
     /// Those of them that are not the host's.
     pub(crate) ours: Vec<Pool<B>>,
     /// Where it is, without passwords.

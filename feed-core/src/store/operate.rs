@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sqlx::{Pool, Transaction};
 
+use super::Writer;
 use super::answer::Answer;
 use super::consume::{Position, Reported, SubscriptionState};
 use crate::event::Sequence;
@@ -225,7 +226,7 @@ pub(crate) trait NativeOperate: sqlx::Database {
 
     /// Removes up to `limit` claims that are more than `margin` below the lowest cursor, and
     /// instances that ended long ago; returns the number of claims.
-    fn sweep(pool: &Pool<Self>, s: &str, margin: i64, limit: i64) -> impl Answer<u64>;
+    fn sweep(writer: Writer<'_, Self>, s: &str, margin: i64, limit: i64) -> impl Answer<u64>;
 }
 
 /// The operations whose statements differ at most by a clock or a list.
@@ -354,7 +355,7 @@ pub(crate) trait Operate: sqlx::Database {
     fn without_effect(pool: &Pool<Self>, s: &str, ids: &[&str]) -> impl Answer<Vec<String>>;
 
     /// Stores the result of a reconciliation.
-    fn set_reconciled(pool: &Pool<Self>, s: &str, result: &str) -> impl Answer<()>;
+    fn set_reconciled(writer: Writer<'_, Self>, s: &str, result: &str) -> impl Answer<()>;
 
     /// Returns the result of a reconciliation that is stored.
     fn reconciled(pool: &Pool<Self>, s: &str) -> impl Answer<Option<String>>;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{Pool, Transaction};
 
+use super::Writer;
 use super::answer::Answer;
 use crate::cursor::{Cursor, Epoch};
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
@@ -199,7 +200,7 @@ pub(crate) trait NativePublish: sqlx::Database {
     -> impl Answer<u64>;
 
     /// Numbers up to `limit` committed events.
-    fn number(_: &Pool<Self>, _limit: i64) -> impl Answer<Numbered> {
+    fn number(_: Writer<'_, Self>, _limit: i64) -> impl Answer<Numbered> {
         async { Ok(Numbered::AtCommit) }
     }
 
@@ -211,7 +212,7 @@ pub(crate) trait NativePublish: sqlx::Database {
 pub(crate) trait Publish: sqlx::Database {
     /// Inserts the feed's row if there is none.
     fn create_feed(
-        pool: &Pool<Self>,
+        writer: Writer<'_, Self>,
         feed_id: EventId,
         epoch: &Epoch,
         page_size: i64,
@@ -220,7 +221,7 @@ pub(crate) trait Publish: sqlx::Database {
     /// Stores `source` if the feed has none, and `presentation` if it is not the last one stored. A
     /// new presentation changes all documents, so it reopens the second of the newest event: no
     /// earlier date validates a document any longer.
-    fn present(pool: &Pool<Self>, source: &str, presentation: i64) -> impl Answer<()>;
+    fn present(writer: Writer<'_, Self>, source: &str, presentation: i64) -> impl Answer<()>;
 
     /// Returns the CloudEvents `source`; `None` if no instance has stored it.
     fn source(pool: &Pool<Self>) -> impl Answer<Option<String>>;
@@ -260,7 +261,8 @@ pub(crate) trait Publish: sqlx::Database {
     fn read_head(pool: &Pool<Self>) -> impl Answer<HeadRead>;
 
     /// Closes the second before `until`, if `head` is still what was read, and has been so since before `until`.
-    fn close_second(pool: &Pool<Self>, head: &Head, until: DateTime<Utc>) -> impl Answer<()>;
+    fn close_second(writer: Writer<'_, Self>, head: &Head, until: DateTime<Utc>)
+    -> impl Answer<()>;
 
     /// Returns the entries from `first` to `last`, both included, in sequence.
     fn entries(pool: &Pool<Self>, first: Sequence, last: Sequence) -> impl Answer<Vec<Entry>>;

@@ -29,7 +29,7 @@ pub async fn export<B: Backend>(
     file: &Path,
 ) -> Result<u64, TransferError> {
     let mut output = Output::create(file)?;
-    let mut connection = database.writer().acquire().await?;
+    let mut connection = database.writing().acquire().await?;
     let mut checks = 0;
     let mut tx = loop {
         // Number committed events first: on the other database their numbers could differ.

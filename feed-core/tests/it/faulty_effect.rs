@@ -10,7 +10,7 @@ use sqlx::{Sqlite, Transaction};
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::{drain, forget_all, served};
-use crate::support::{Publisher, Testable, consumer_database, effects, urns};
+use crate::support::{Publisher, Testable, consumer_database, create_effect_table, effects, urns};
 
 /// The subject at whose events the effect goes wrong.
 pub(crate) const SUBJECT: &str = "order/3";
@@ -162,13 +162,17 @@ impl<B: Testable> Scene<B> {
     }
 
     pub(crate) async fn with(url: &str, effect: FaultyEffect, subjects: &[&str]) -> Self {
+        Self::on(consumer_database::<B>(url).await, effect, subjects).await
+    }
+
+    pub(crate) async fn on(database: Database<B>, effect: FaultyEffect, subjects: &[&str]) -> Self {
+        create_effect_table(&database).await;
         let (source, publisher, feed) = served().await;
         let mut ids = Vec::new();
         for subject in subjects {
             ids.push(publisher.commit(subject).await);
         }
         publisher.feed.publish().await.unwrap();
-        let database = consumer_database::<B>(url).await;
         forget_all(&database).await;
         let subscription = Subscription::new("order", feed.parse().unwrap());
         let stop = CancellationToken::new();

@@ -1,6 +1,10 @@
 //! What a host brings along: a pool of its own, a schema, a tool for migrations.
 
+use std::time::Duration;
+
+use feed_core::http::with_causes;
 use feed_core::{Database, DatabaseError, DatabaseOptions, outbox};
+use futures_util::future::join_all;
 use harness::FreshDatabase;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
@@ -16,7 +20,7 @@ harness::on_both_databases! {
 }
 
 /// What a host does in its own way.
-trait Host: Testable {
+pub(crate) trait Host: Testable {
     async fn pool(url: &str) -> Pool<Self>;
     async fn execute_raw(pool: &Pool<Self>, sql: &str);
 }
@@ -138,8 +142,35 @@ async fn a_pool_that_cannot_be_used_is_refused_with_what_to_set() {
         "the pool cannot be used as it is: set foreign_keys(true), max_connections(1), with another pool for \
          what only reads"
     );
+    let memory: SqliteConnectOptions = "sqlite::memory:".parse().unwrap();
+    let pool = SqlitePool::connect_with(memory).await.unwrap();
+    let told = Database::<Sqlite>::with_pool(pool, DatabaseOptions::default()).await;
+    assert!(matches!(told, Err(DatabaseError::NoFile)), "{told:?}");
     let told = Database::<Sqlite>::open(DatabaseOptions::new(sqlite.url()).schema("feed")).await;
     assert!(matches!(told, Err(DatabaseError::SchemaFile)), "{told:?}");
+}
+
+/// The server answers meanwhile.
+#[tokio::test]
+async fn a_host_that_uses_all_of_its_connections_learns_that() {
+    let fresh = FreshDatabase::postgres().await;
+    let pool = PgPoolOptions::new().max_connections(4);
+    let pool = pool.connect(fresh.url()).await.unwrap();
+    let database = Database::with_pool(pool.clone(), DatabaseOptions::default());
+    let database = database.await.unwrap();
+    let _used = join_all((0..3).map(|_| pool.acquire())).await;
+    let refused = Database::with_pool(pool.clone(), DatabaseOptions::default()).await;
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "the pool cannot be used as it is: two of its connections must be free, and all are in use"
+    );
+    let _last = pool.acquire().await.unwrap();
+    let waited = async { pool.acquire().await.map(drop) };
+    let waited = database.within(Duration::from_millis(100), waited).await;
+    let why = "no connection of the pool is free";
+    assert_eq!(with_causes(&waited.unwrap_err()).matches(why).count(), 1);
+    let not_ready = format!("{:?}", database.ready().await.unwrap_err());
+    assert!(not_ready.contains(why), "{not_ready}");
 }
 
 /// Several feeds in one database, beside the tables of a host.

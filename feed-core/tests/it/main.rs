@@ -28,6 +28,7 @@ mod large_head;
 mod leap_second;
 mod lease;
 mod lease_locks;
+mod left_open;
 mod mistakes;
 mod number_at_commit;
 mod one_server;

@@ -37,7 +37,7 @@ const ENDLESS: [&str; 2] = [
 ];
 
 /// Statements after which the transaction cannot be committed.
-const FAILS_FOR_ALL: [&str; 2] = [
+pub(crate) const FAILS_FOR_ALL: [&str; 2] = [
     "SELECT 1 / 0",
     "INSERT OR ROLLBACK INTO effect (event_id) SELECT event_id FROM effect LIMIT 1",
 ];

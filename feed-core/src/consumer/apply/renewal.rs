@@ -76,29 +76,29 @@ pub(crate) async fn renew<B: Backend>(instance: &Instance<B>, leases: &Leases) -
 
 async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {
     let _one_at_a_time = leases.renewing.lock().await;
-    let (pool, s, me) = instance.scope();
+    let (writer, (_, s, me)) = (instance.database.writing(), instance.scope());
     let heartbeat = leases.heartbeat(|heartbeat| heartbeat.clone());
-    let census = B::renew(pool, s, me, &heartbeat, TERM).await?;
+    let census = B::renew(writer, s, me, &heartbeat, TERM).await?;
     leases.are_renewed(!census.locked);
     leases.signals.borrow().compare(&census);
     let moved = match rebalance(&census) {
-        Rebalance::Release(spare) => match B::release(pool, s, me, spare).await {
+        Rebalance::Release(spare) => match B::release(writer, s, me, spare).await {
             Ok(released) => {
                 Mark::Released.reached();
-                B::notify(pool, CHANNEL).await?;
+                B::notify(writer, CHANNEL).await?;
                 released
             }
             // A batch of ours lasts longer: try again after the next renewal.
             Err(error) if is_lock_timeout(&error) => 0,
             Err(error) => return Err(error),
         },
-        Rebalance::Acquire(missing) => B::acquire(pool, s, me, missing, TERM).await?,
+        Rebalance::Acquire(missing) => B::acquire(writer, s, me, missing, TERM).await?,
         Rebalance::Keep => 0,
     };
     // Count our own moves as known: otherwise the next renewal would end a wait at the server.
     let census = match moved {
         0 => census,
-        _ => B::renew(pool, s, me, &heartbeat, TERM).await?,
+        _ => B::renew(writer, s, me, &heartbeat, TERM).await?,
     };
     leases.signals.send_if_modified(|signals| {
         let known = signals.clone();
@@ -126,6 +126,7 @@ fn log_decisions(s: &str, before: &Signals, now: &Signals) {
 
 /// Releases all partitions, so that other instances need not wait for the leases to end.
 pub(crate) async fn give_back<B: Backend>(instance: &Instance<B>) -> sqlx::Result<()> {
-    let (pool, s, me) = instance.scope();
-    instance.database.statement(B::leave(pool, s, me)).await
+    let (_, s, me) = instance.scope();
+    let left = B::leave(instance.database.writing(), s, me);
+    instance.database.statement(left).await
 }

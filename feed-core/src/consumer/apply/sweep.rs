@@ -80,9 +80,9 @@ async fn sweep<B: Backend>(
     instance: &Instance<B>,
     shutdown: &CancellationToken,
 ) -> sqlx::Result<()> {
-    let (pool, s, _) = instance.scope();
+    let (writer, s) = (instance.database.writing(), &instance.subscription);
     loop {
-        let swept = B::sweep(pool, s, MARGIN, SWEPT_AT_ONCE);
+        let swept = B::sweep(writer, s, MARGIN, SWEPT_AT_ONCE);
         if instance.database.statement(swept).await? < SWEPT_AT_ONCE as u64 {
             return Ok(());
         }
@@ -97,10 +97,10 @@ async fn sweep_undo<B: Backend>(
     instance: &Instance<B>,
     shutdown: &CancellationToken,
 ) -> sqlx::Result<()> {
-    let (pool, s, _) = instance.scope();
+    let (writer, s) = (instance.database.writing(), &instance.subscription);
     let age = UNDO.as_secs().cast_signed();
     loop {
-        let swept = B::sweep_undo(pool, s, age, SWEPT_AT_ONCE);
+        let swept = B::sweep_undo(writer, s, age, SWEPT_AT_ONCE);
         if instance.database.statement(swept).await? < SWEPT_AT_ONCE as u64 {
             return Ok(());
         }

@@ -62,7 +62,7 @@ impl<B: Backend> Handle<B> {
         database: Database<B>,
         subscription: Subscription,
     ) -> Result<Self, DatabaseError> {
-        let subscribed = B::subscribe(database.writer(), &subscription.name, PARTITIONS);
+        let subscribed = B::subscribe(database.writing(), &subscription.name, PARTITIONS);
         database.statement(subscribed).await?;
         Ok(Self::to_read(database, subscription))
     }
@@ -110,7 +110,7 @@ impl<B: Backend> Handle<B> {
         if let Some(leases) = &self.leases {
             leases.look_now();
         }
-        let notified = B::notify(self.database.writer(), CHANNEL);
+        let notified = B::notify(self.database.writing(), CHANNEL);
         if let Err(error) = self.database.statement(notified).await {
             self.database.learn_from(&error);
             let s = &self.subscription.name;

@@ -86,8 +86,8 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
             name, if_halted, ..
         } = &self.subscription;
         let reason = sanitize(reason);
-        let (pool, s, me) = self.instance.scope();
-        let halted = B::halt(pool, s, me, held, &reason);
+        let (_, s, me) = self.instance.scope();
+        let halted = B::halt(self.instance.database.writing(), s, me, held, &reason);
         if !self.instance.database.statement(halted).await? {
             self.leases.look_now();
             return Ok(Polled::Interrupted);

@@ -3,12 +3,14 @@
 
 use std::future::ready;
 use std::io;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, PgPool, Postgres, SqlSafeStr, SqlStr,
@@ -18,9 +20,9 @@ use tracing::{info, warn};
 use super::session;
 use crate::database::announce::announced;
 use crate::database::timeout::{ConnectionHealth, STATEMENT};
-use crate::database::{DatabaseOptions, Kind, OptionNames, redact_url, show_server};
+use crate::database::{DatabaseOptions, Kind, OptionNames, has_none_free, redact_url, show_server};
 use crate::http::with_causes;
-use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools};
+use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools, Writer};
 
 /// The longest time of one attempt to connect at the start, and the same again until the server has answered what a
 /// session must be like.
@@ -74,6 +76,7 @@ impl Open for Postgres {
             let writer = server.session_pool(transactions, health);
             let reader = server.session_pool(others, health);
             return Ok(Pools {
+                of_host: false,
                 ours: vec![reader.clone(), writer.clone()],
                 shown: options.to_string(),
                 reader,
@@ -105,6 +108,7 @@ impl Open for Postgres {
         };
         let sessions = direct.session_pool(others, health);
         Ok(Pools {
+            of_host: false,
             ours: vec![sessions.clone(), transactions.clone()],
             shown: options.to_string(),
             reader: sessions.clone(),
@@ -133,8 +137,8 @@ impl Open for Postgres {
             patience: options.patience,
             names: options.names,
         };
+        let [mut one, mut other] = server.acquire_two(&pool).await?;
         let looked = server.answered(async {
-            let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
             // A transaction that is begun there must not return to the pool of the host, however this ends.
             other.close_on_drop();
             if session::is_pooled(&mut one, &mut other).await? {
@@ -158,6 +162,7 @@ impl Open for Postgres {
         });
         looked.await??;
         Ok(Pools {
+            of_host: true,
             ours: Vec::new(),
             shown: server.name,
             reader: pool.clone(),
@@ -173,6 +178,13 @@ impl Open for Postgres {
         schema: Option<&str>,
     ) -> Result<(), DatabaseError> {
         session::check_place(&mut *pool.acquire().await?, table, schema).await
+    }
+
+    /// What is in such a transaction are single statements, whose callers hold them for committed: of a `begin` that was
+    /// dropped nobody got the transaction. In a session without one, this does nothing, and PostgreSQL logs nothing.
+    async fn end_open_transaction(connection: &mut PgConnection) -> sqlx::Result<()> {
+        connection.execute("BEGIN; COMMIT").await?;
+        Ok(())
     }
 
     async fn raise_sequences(
@@ -200,7 +212,7 @@ impl Open for Postgres {
         schema: Option<&str>,
         health: &ConnectionHealth,
     ) -> Result<(), DatabaseError> {
-        let mut connection = pool.acquire().await?;
+        let mut connection = Writer::new(pool, true).acquire().await?;
         // Also where the caller stops waiting: sqlx's lock lasts as long as the session.
         connection.close_on_drop();
         let session = health.within(STATEMENT, async {
@@ -301,6 +313,21 @@ impl Server {
             patience: of.patience,
             names: of.names,
         })
+    }
+
+    /// Two connections of a host's pool.
+    async fn acquire_two(
+        &self,
+        pool: &PgPool,
+    ) -> Result<[PoolConnection<Postgres>; 2], DatabaseError> {
+        let writer = Writer::new(pool, true);
+        let mut acquiring = pin!(async { Ok([writer.acquire().await?, writer.acquire().await?]) });
+        match self.answered(acquiring.as_mut()).await {
+            Err(_) if has_none_free(pool) => Err(DatabaseError::Pool(
+                "two of its connections must be free, and all are in use".to_owned(),
+            )),
+            acquired => acquired,
+        }
     }
 
     /// Checks the encoding, and creates the schema of our tables, if it is missing and we may.

@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
 use super::session::OWN_PLANNER;
 use super::statements::{NOT_STOPPED, is_due};
 use crate::database::timeout::{ConnectionHealth, STATEMENT};
+use crate::store::Writer;
 use crate::store::consume::{
     Advanced, CHANNEL, Census, Claim, Heartbeat, Held, NativeConsume, Position,
 };
@@ -19,7 +20,7 @@ impl NativeConsume for Postgres {
     /// The transaction's number, if it has a row in `feed_effect`.
     type Guard = Option<i64>;
 
-    async fn subscribe(pool: &PgPool, s: &str, partitions: i64) -> sqlx::Result<()> {
+    async fn subscribe(writer: Writer<'_, Postgres>, s: &str, partitions: i64) -> sqlx::Result<()> {
         sqlx::query(
             "WITH -- subscription::create
              subscription AS (
@@ -31,13 +32,13 @@ impl NativeConsume for Postgres {
         )
         .bind(s)
         .bind(partitions)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(())
     }
 
     async fn renew(
-        pool: &PgPool,
+        writer: Writer<'_, Postgres>,
         s: &str,
         me: &str,
         heartbeat: &Heartbeat,
@@ -105,11 +106,11 @@ impl NativeConsume for Postgres {
         .bind(&heartbeat.feed)
         .bind(&heartbeat.version)
         .bind(heartbeat.taken_until)
-        .fetch_one(pool)
+        .fetch_one(&mut *writer.acquire().await?)
         .await
     }
 
-    async fn leave(pool: &PgPool, s: &str, me: &str) -> sqlx::Result<()> {
+    async fn leave(writer: Writer<'_, Postgres>, s: &str, me: &str) -> sqlx::Result<()> {
         sqlx::query(
             "WITH -- lease::leave
              held AS (
@@ -129,7 +130,7 @@ impl NativeConsume for Postgres {
         .bind(s)
         .bind(me)
         .bind(CHANNEL)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(())
     }

@@ -24,8 +24,10 @@ use sqlx::postgres::PgListener;
 use sqlx::{Acquire, ConnectOptions, Executor, PgPool, Postgres};
 use tokio::time::{sleep, timeout};
 
+#[cfg(feature = "consume")]
+use super::Writer;
 use super::listen::Listen;
-use super::{Backend, Operations};
+use super::{Backend, Open, Operations};
 use crate::database::timeout::{ConnectionHealth, STATEMENT};
 use crate::transfer::Migrations;
 
@@ -97,7 +99,12 @@ impl Listen for Postgres {
         // It would connect inside `try_recv`, which we interrupt: sqlx 0.9.0 then loses where notifications go, and a
         // connection that listens returns to the pool, where each notification breaks a statement of ours.
         listener.eager_reconnect(false);
-        match health.within(STATEMENT, listener.listen(channel)).await {
+        let listening = async {
+            // A transaction that is open there would last as long as the listener, and `LISTEN` count from its end on.
+            Self::end_open_transaction(listener.acquire().await?).await?;
+            listener.listen(channel).await
+        };
+        match health.within(STATEMENT, listening).await {
             Ok(()) => Ok(listener),
             Err(error) => {
                 Self::abandon(pool, listener);
@@ -136,13 +143,13 @@ impl Listen for Postgres {
     }
 
     #[cfg(feature = "consume")]
-    async fn notify(pool: &PgPool, channel: &str) -> sqlx::Result<()> {
+    async fn notify(writer: Writer<'_, Postgres>, channel: &str) -> sqlx::Result<()> {
         sqlx::query(
             "SELECT -- news::notify
              pg_notify($1, '')",
         )
         .bind(channel)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! Operators' statements on a subscription, where PostgreSQL's differ.
 
-use sqlx::{PgPool, PgTransaction, Postgres};
+use sqlx::{PgTransaction, Postgres};
 
 use crate::event::Sequence;
+use crate::store::Writer;
 use crate::store::consume::Position;
 use crate::store::operate::{NativeOperate, Skip};
 
@@ -92,7 +93,12 @@ impl NativeOperate for Postgres {
         Ok(moved.rows_affected())
     }
 
-    async fn sweep(pool: &PgPool, s: &str, margin: i64, limit: i64) -> sqlx::Result<u64> {
+    async fn sweep(
+        writer: Writer<'_, Postgres>,
+        s: &str,
+        margin: i64,
+        limit: i64,
+    ) -> sqlx::Result<u64> {
         let swept = sqlx::query(
             "WITH -- claim::sweep
              old AS (
@@ -113,7 +119,7 @@ impl NativeOperate for Postgres {
         .bind(s)
         .bind(margin)
         .bind(limit)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(swept.rows_affected())
     }

@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgPool, PgTransaction, Postgres, Row};
 
 use crate::event::{EventId, Sequence};
+use crate::store::Writer;
 use crate::store::publish::Published;
 use crate::store::publish::{HeadRead, NativePublish, Numbered};
 
@@ -64,7 +65,7 @@ impl NativePublish for Postgres {
         Ok(moved.rows_affected())
     }
 
-    async fn number(pool: &PgPool, limit: i64) -> sqlx::Result<Numbered> {
+    async fn number(writer: Writer<'_, Postgres>, limit: i64) -> sqlx::Result<Numbered> {
         let row = sqlx::query(
             "SELECT -- sequencer::number
              (head).feed_id, (head).epoch, (head).page_size, (head).created,
@@ -81,7 +82,7 @@ impl NativePublish for Postgres {
                    WHERE EXISTS (SELECT FROM feed_outbox)) AS look",
         )
         .bind(limit)
-        .fetch_optional(pool)
+        .fetch_optional(&mut *writer.acquire().await?)
         .await?;
         let read = |row: PgRow| {
             Ok::<_, sqlx::Error>((HeadRead::from_row(&row)?, row.try_get("numbered")?))

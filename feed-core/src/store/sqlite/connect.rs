@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Sqlite, SqlitePool,
-    SqliteTransaction,
+    AssertSqlSafe, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection,
+    SqlitePool, SqliteTransaction,
 };
 use tracing::{info, warn};
 
 use crate::database::timeout::ConnectionHealth;
 use crate::database::{DatabaseOptions, Kind};
-use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools, begin_with};
+use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools, Writer, begin_with};
 
 /// How a transaction that writes begins: with the write lock, for which it waits. One that begins as a reader
 /// would fail at once where another one writes.
@@ -70,6 +70,7 @@ impl Open for Sqlite {
             })?;
             check_encoding(&reader, &file).await?;
             return Ok(Pools {
+                of_host: false,
                 ours: vec![reader.clone()],
                 writer: reader.clone(),
                 transactions: reader.clone(),
@@ -87,6 +88,7 @@ impl Open for Sqlite {
         let reader = open_file(pool_of(SQLITE_READERS), &options.read_only(true)).await;
         let reader = reader.map_err(unusable)?;
         Ok(Pools {
+            of_host: false,
             ours: vec![reader.clone(), writer.clone()],
             reader,
             writer: writer.clone(),
@@ -106,6 +108,11 @@ impl Open for Sqlite {
         }
         let file = writer.connect_options().get_filename().to_owned();
         let unusable = |error| DatabaseError::File(file.clone(), error);
+        // The first database is `main`; one in memory has no file.
+        let main = writer.fetch_one("PRAGMA database_list").await;
+        if main.map_err(unusable)?.get::<&str, _>("file").is_empty() {
+            return Err(DatabaseError::NoFile);
+        }
         check_encoding(&writer, &file).await?;
         let mut missing = Vec::new();
         for (pragma, wanted, setting) in PRAGMAS {
@@ -133,6 +140,7 @@ impl Open for Sqlite {
         let reader = open_file(pool_of(SQLITE_READERS), &options).await;
         let reader = reader.map_err(unusable)?;
         Ok(Pools {
+            of_host: true,
             ours: vec![reader.clone()],
             reader,
             writer: writer.clone(),
@@ -140,6 +148,15 @@ impl Open for Sqlite {
             begin: BEGIN.into_sql_str(),
             shown: format!("sqlite:{}", file.display()),
         })
+    }
+
+    /// After an error of the disk, `ON CONFLICT ROLLBACK` or a `ROLLBACK` that sqlx does not know of, SQLite has no
+    /// transaction, and sqlx 0.9.0 believes in it for ever, and begins no other one.
+    async fn end_open_transaction(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        match connection.is_in_transaction() {
+            true => Err(sqlx::Error::InvalidSavePointStatement),
+            false => Ok(()),
+        }
     }
 
     /// sqlx's migrator takes no lock on SQLite: instances that start together would fail on each
@@ -150,7 +167,7 @@ impl Open for Sqlite {
         _: Option<&str>,
         _: &ConnectionHealth,
     ) -> Result<(), DatabaseError> {
-        let mut tx = begin(pool).await?;
+        let mut tx = begin(Writer::new(pool, true)).await?;
         migrator.run_direct(None, &mut *tx, false).await?;
         tx.commit().await?;
         Ok(())
@@ -265,6 +282,6 @@ fn is_busy(error: &sqlx::Error) -> bool {
 }
 
 /// Begins a transaction that writes.
-pub(super) async fn begin(pool: &SqlitePool) -> sqlx::Result<SqliteTransaction<'static>> {
-    begin_with(pool, BEGIN.into_sql_str(), None).await
+pub(super) async fn begin(writer: Writer<'_, Sqlite>) -> sqlx::Result<SqliteTransaction<'static>> {
+    begin_with(writer, BEGIN.into_sql_str(), None).await
 }

@@ -12,6 +12,7 @@ use super::connect::begin;
 use super::dialect::{NOW, instant, now_plus};
 use super::statements::{NOT_STOPPED, is_due};
 use crate::database::timeout::ConnectionHealth;
+use crate::store::Writer;
 use crate::store::consume::{Advanced, Census, Claim, Heartbeat, Held, NativeConsume, Position};
 use crate::store::sql::sql;
 
@@ -23,8 +24,8 @@ impl NativeConsume for Sqlite {
     /// True if the transaction has been rolled back.
     type Guard = Arc<AtomicBool>;
 
-    async fn subscribe(pool: &SqlitePool, s: &str, partitions: i64) -> sqlx::Result<()> {
-        let mut tx = begin(pool).await?;
+    async fn subscribe(writer: Writer<'_, Sqlite>, s: &str, partitions: i64) -> sqlx::Result<()> {
+        let mut tx = begin(writer).await?;
         sqlx::query(
             "INSERT -- subscription::create
              INTO feed_subscription (name) VALUES ($1) ON CONFLICT (name) DO NOTHING",
@@ -49,13 +50,13 @@ impl NativeConsume for Sqlite {
     }
 
     async fn renew(
-        pool: &SqlitePool,
+        writer: Writer<'_, Sqlite>,
         s: &str,
         me: &str,
         heartbeat: &Heartbeat,
         term: i64,
     ) -> sqlx::Result<Census> {
-        let mut tx = begin(pool).await?;
+        let mut tx = begin(writer).await?;
         let contact = heartbeat.last_contact.map(instant);
         sqlx::query(sql!(
             "INSERT -- lease::alive
@@ -144,8 +145,8 @@ impl NativeConsume for Sqlite {
         Ok(census)
     }
 
-    async fn leave(pool: &SqlitePool, s: &str, me: &str) -> sqlx::Result<()> {
-        let mut tx = begin(pool).await?;
+    async fn leave(writer: Writer<'_, Sqlite>, s: &str, me: &str) -> sqlx::Result<()> {
+        let mut tx = begin(writer).await?;
         sqlx::query(
             "UPDATE -- lease::leave
              feed_partition SET lease_owner = NULL, lease_until = NULL

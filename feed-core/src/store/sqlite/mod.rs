@@ -23,6 +23,8 @@ use std::os::unix::fs::MetadataExt;
 
 use sqlx::{Sqlite, SqlitePool};
 
+#[cfg(feature = "consume")]
+use super::Writer;
 use super::listen::Listen;
 use super::{Backend, Operations};
 use crate::database::timeout::ConnectionHealth;
@@ -90,7 +92,7 @@ impl Listen for Sqlite {
     }
 
     #[cfg(feature = "consume")]
-    async fn notify(_: &SqlitePool, _: &str) -> sqlx::Result<()> {
+    async fn notify(_: Writer<'_, Sqlite>, _: &str) -> sqlx::Result<()> {
         Ok(())
     }
 }

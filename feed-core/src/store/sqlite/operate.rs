@@ -1,10 +1,11 @@
 //! Operators' statements on a subscription, where SQLite's differ.
 
 use serde_json::json;
-use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
+use sqlx::{Sqlite, SqliteTransaction};
 
 use super::dialect::{instant, now_plus};
 use crate::event::Sequence;
+use crate::store::Writer;
 use crate::store::consume::Position;
 use crate::store::operate::{NativeOperate, Skip};
 use crate::store::sql::sql;
@@ -82,7 +83,12 @@ impl NativeOperate for Sqlite {
         Ok(moved.rows_affected())
     }
 
-    async fn sweep(pool: &SqlitePool, s: &str, margin: i64, limit: i64) -> sqlx::Result<u64> {
+    async fn sweep(
+        writer: Writer<'_, Sqlite>,
+        s: &str,
+        margin: i64,
+        limit: i64,
+    ) -> sqlx::Result<u64> {
         sqlx::query(sql!(
             "DELETE -- instance::sweep
              FROM feed_instance
@@ -91,7 +97,7 @@ impl NativeOperate for Sqlite {
             an_hour_ago = now_plus("-3600")
         ))
         .bind(s)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         let swept = sqlx::query(
             "DELETE -- claim::sweep
@@ -109,7 +115,7 @@ impl NativeOperate for Sqlite {
         .bind(s)
         .bind(margin)
         .bind(limit)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(swept.rows_affected())
     }

@@ -3,14 +3,20 @@
 use sqlx::{FromRow, Row as _};
 
 use super::{
-    Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, NOW, Pool, Row, Transaction, each, from_row, is_in,
+    Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, NOW, Pool, Row, Transaction, Writer, each, from_row, is_in,
     list, now_plus, restoring_planner,
 };
 use crate::store::consume::{Census, Consume, Held, Parked, Parking, Position};
 use crate::store::sql::sql;
 
 impl Consume for Db {
-    async fn acquire(pool: &Pool, s: &str, me: &str, limit: i64, term: i64) -> sqlx::Result<u64> {
+    async fn acquire(
+        writer: Writer<'_>,
+        s: &str,
+        me: &str,
+        limit: i64,
+        term: i64,
+    ) -> sqlx::Result<u64> {
         let taken = sqlx::query(sql!(
             "WITH -- lease::acquire
              free AS (
@@ -29,12 +35,12 @@ impl Consume for Db {
         .bind(me)
         .bind(limit)
         .bind(term)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(taken.rows_affected())
     }
 
-    async fn release(pool: &Pool, s: &str, me: &str, count: i64) -> sqlx::Result<u64> {
+    async fn release(writer: Writer<'_>, s: &str, me: &str, count: i64) -> sqlx::Result<u64> {
         let released = sqlx::query(sql!(
             "WITH -- lease::release
              spare AS (
@@ -49,7 +55,7 @@ impl Consume for Db {
         .bind(s)
         .bind(me)
         .bind(count)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(released.rows_affected())
     }
@@ -78,7 +84,13 @@ impl Consume for Db {
         .await
     }
 
-    async fn halt(pool: &Pool, s: &str, me: &str, held: &Held, reason: &str) -> sqlx::Result<bool> {
+    async fn halt(
+        writer: Writer<'_>,
+        s: &str,
+        me: &str,
+        held: &Held,
+        reason: &str,
+    ) -> sqlx::Result<bool> {
         let halted = sqlx::query(sql!(
             "UPDATE -- subscription::halt
              feed_subscription SET halted = $2, halted_at = {NOW}
@@ -92,7 +104,7 @@ impl Consume for Db {
         .bind(me)
         .bind(held.partition)
         .bind(held.lease_epoch)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(halted.rows_affected() == 1)
     }

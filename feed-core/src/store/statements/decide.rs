@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 
-use super::{Db, NOW, Pool, Transaction, WITH_POSITION, from_row, instant, is_in, list, now_plus};
+use super::{
+    Db, NOW, Pool, Transaction, WITH_POSITION, Writer, from_row, instant, is_in, list, now_plus,
+};
 use crate::consumer::Selection;
 use crate::store::decide::{Cause, Decide, Decided, NewDecision, Skipping, TypeCount};
 use crate::store::operate::ParkedEvent;
@@ -523,7 +525,7 @@ impl Decide for Db {
         Ok(())
     }
 
-    async fn sweep_undo(pool: &Pool, s: &str, age: i64, limit: i64) -> sqlx::Result<u64> {
+    async fn sweep_undo(writer: Writer<'_>, s: &str, age: i64, limit: i64) -> sqlx::Result<u64> {
         let swept = sqlx::query(sql!(
             "DELETE -- undo::sweep
              FROM feed_undo
@@ -536,7 +538,7 @@ impl Decide for Db {
         .bind(s)
         .bind(age)
         .bind(limit)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(swept.rows_affected())
     }

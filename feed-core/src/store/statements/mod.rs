@@ -30,6 +30,8 @@ use super::dialect::{NOW, instant, is_in, list};
 
 type Connection = <Db as sqlx::Database>::Connection;
 type Pool = sqlx::Pool<Db>;
+#[cfg(any(feature = "consume", feature = "publish"))]
+type Writer<'a> = crate::store::Writer<'a, Db>;
 type Transaction<'c> = sqlx::Transaction<'c, Db>;
 
 /// Implements `FromRow` by column names equal to field names; fields behind `;` are rows themselves, with other columns

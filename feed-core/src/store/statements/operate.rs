@@ -2,7 +2,7 @@
 
 use sqlx::{FromRow, Row as _};
 
-use super::{Db, FOR_UPDATE, NOW, Pool, Row, Transaction, from_row, is_in, list, now_plus};
+use super::{Db, FOR_UPDATE, NOW, Pool, Row, Transaction, Writer, from_row, is_in, list, now_plus};
 use crate::event::Sequence;
 use crate::store::COUNTED;
 use crate::store::consume::{Reported, SubscriptionState};
@@ -500,14 +500,14 @@ impl Operate for Db {
         .await
     }
 
-    async fn set_reconciled(pool: &Pool, s: &str, result: &str) -> sqlx::Result<()> {
+    async fn set_reconciled(writer: Writer<'_>, s: &str, result: &str) -> sqlx::Result<()> {
         sqlx::query(
             "UPDATE -- subscription::set_reconciled
              feed_subscription SET reconciled = $2 WHERE name = $1",
         )
         .bind(s)
         .bind(result)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(())
     }

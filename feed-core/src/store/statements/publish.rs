@@ -4,7 +4,8 @@ use chrono::{DateTime, SubsecRound, Utc};
 use sqlx::{FromRow, Row as _};
 
 use super::{
-    Db, GREATEST, HAS_UNNUMBERED, NOW, NOW_MILLIS, Pool, Row, Transaction, instant, is_in, list,
+    Db, GREATEST, HAS_UNNUMBERED, NOW, NOW_MILLIS, Pool, Row, Transaction, Writer, instant, is_in,
+    list,
 };
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence, is_traceparent};
@@ -46,7 +47,7 @@ fn later() -> String {
 
 impl Publish for Db {
     async fn create_feed(
-        pool: &Pool,
+        writer: Writer<'_>,
         feed_id: EventId,
         epoch: &Epoch,
         page_size: i64,
@@ -60,12 +61,12 @@ impl Publish for Db {
         .bind(feed_id)
         .bind(epoch.as_str())
         .bind(page_size)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(())
     }
 
-    async fn present(pool: &Pool, source: &str, presentation: i64) -> sqlx::Result<()> {
+    async fn present(writer: Writer<'_>, source: &str, presentation: i64) -> sqlx::Result<()> {
         sqlx::query(sql!(
             "UPDATE -- feed::present
              feed_head
@@ -76,7 +77,7 @@ impl Publish for Db {
         ))
         .bind(source)
         .bind(presentation)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(())
     }
@@ -203,7 +204,11 @@ impl Publish for Db {
         .await
     }
 
-    async fn close_second(pool: &Pool, head: &Head, until: DateTime<Utc>) -> sqlx::Result<()> {
+    async fn close_second(
+        writer: Writer<'_>,
+        head: &Head,
+        until: DateTime<Utc>,
+    ) -> sqlx::Result<()> {
         sqlx::query(
             "UPDATE -- sequencer::close_second
              feed_head SET closed_until = $2, closed_sequence = sequence
@@ -215,7 +220,7 @@ impl Publish for Db {
         .bind(head.epoch.as_str())
         .bind(head.revision)
         .bind(head.presentation)
-        .execute(pool)
+        .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(())
     }

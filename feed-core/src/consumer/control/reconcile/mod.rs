@@ -210,7 +210,7 @@ async fn store<B: Backend>(
     }
     let text = serde_json::to_string(result).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let (database, s) = (&handle.database, &handle.subscription.name);
-    let stored = B::set_reconciled(database.writer(), s, &text);
+    let stored = B::set_reconciled(database.writing(), s, &text);
     database.statement(stored).await
 }
 
