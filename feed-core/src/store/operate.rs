@@ -54,7 +54,7 @@ pub struct ParkedEvent {
     /// When it was parked.
     #[serde(serialize_with = "moment")]
     pub parked_at: DateTime<Utc>,
-    /// When it is retried; `null` if it waits for the operator.
+    /// When it is retried; `null` if it waits for the operator, or for an earlier event of its subject.
     #[serde(serialize_with = "instant")]
     pub retry_at: Option<DateTime<Utc>>,
 }

@@ -240,25 +240,25 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_event_that_is_dated_ahead_is_as_old_as_our_knowledge_of_it() {
+    #[tokio::test]
+    async fn an_event_that_is_dated_ahead_is_as_old_as_our_knowledge_of_it() {
         let leases = Leases::default();
-        let seen = || {
+        let seen = async || {
             let ahead = Utc::now() + chrono::TimeDelta::days(1);
             leases.record_lag_since(Some(ahead));
-            std::thread::sleep(Duration::from_millis(2));
+            tokio::time::sleep(Duration::from_millis(2)).await;
             leases.heartbeat(|own| own.taken_until)
         };
-        let first = seen();
-        assert_eq!(seen(), first);
+        let first = seen().await;
+        assert_eq!(seen().await, first);
         leases.mark_unknown();
-        assert_eq!(seen(), first);
+        assert_eq!(seen().await, first);
         leases.heartbeat(|own| own.has_taken = true);
-        let second = seen();
+        let second = seen().await;
         assert!(second > first);
-        assert_eq!(seen(), second);
+        assert_eq!(seen().await, second);
         leases.reach(7);
-        assert!(seen() > second);
+        assert!(seen().await > second);
     }
 
     fn census(instances: i64, held: i64, free: i64) -> Census {
