@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use feed_core::consumer::{Subscription, Tail, TailError, TailFrom};
+use harness::fake::atom::date;
 use harness::fake::{Atom, Fake, Reply};
 
 use crate::support::ids;
@@ -111,4 +112,24 @@ async fn a_feed_that_moved_on_by_more_than_it_shows_is_lost() {
     assert_eq!(next(&mut tail).await, ids([]));
     serve(&fake, "next", [Atom::of(8..=12)]);
     assert_eq!(next(&mut tail).await, ids(11..=12));
+}
+
+#[tokio::test]
+async fn a_large_document_is_returned_once() {
+    let fake = Fake::start().await;
+    let shown = |newest| {
+        let entry = |number| {
+            let (id, date) = (&ids([number])[0], date(number));
+            format!("<entry><id>{id}</id><updated>{date}</updated></entry>")
+        };
+        let entries: String = (1..=newest).rev().map(entry).collect();
+        fake.at("/feed", Reply::feed(Atom::foreign([]).with(&entries).xml()));
+    };
+    shown(12_000);
+    let mut tail = follow(&fake, TailFrom::Newest(3));
+    assert_eq!(next(&mut tail).await, ids(11_998..=12_000));
+    for newest in 12_001..=12_003 {
+        shown(newest);
+        assert_eq!(next(&mut tail).await, ids([newest]));
+    }
 }

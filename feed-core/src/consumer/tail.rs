@@ -30,8 +30,8 @@ const LIMITS: Limits = Limits {
     bytes: 64 * 1024 * 1024,
 };
 
-/// The entries of a feed without sequences that are not returned again. An entry may leave the feed
-/// for a moment, and come back.
+/// The entries of a feed without sequences that are not returned again, or those of the last walk if these are more. An
+/// entry may leave the feed for a moment, and come back.
 const KNOWN: usize = 10_000;
 
 /// What messages call the setting with the feed's address.
@@ -103,7 +103,7 @@ enum Place {
     Known {
         /// What the feed showed last; `None` until it has shown an entry.
         window: Option<Window>,
-        /// The ids of the entries that were returned, those returned last first.
+        /// The ids of the entries that were returned, those shown last first.
         ids: Vec<String>,
         validators: Validators,
     },
@@ -388,8 +388,11 @@ impl Tail {
             events.extend(self.events(&backlog.documents[index], &entries).await?);
         }
         let shown = backlog.window();
-        let returned = events.iter().rev().map(|event| event.id.clone());
-        let ids = returned.chain(known).take(KNOWN).collect();
+        let mut distinct = HashSet::new();
+        let known = known.iter().map(String::as_str);
+        let ids = backlog.ids().chain(known).filter(|id| distinct.insert(*id));
+        let most = KNOWN.max(backlog.ids().count());
+        let ids = ids.take(most).map(str::to_owned).collect();
         self.place = Place::Known {
             window: match (shown, window) {
                 (Some(shown), Some(before)) => Some(shown.after(before)),
