@@ -2,6 +2,8 @@
 //! consumer halts, even if old entries are still shown; if further documents have the missing
 //! entries, it reads them.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use feed_core::consumer::{Decision, Polled, ResumeFrom};
 use harness::fake::{Atom, Entry, Fake, Reply};
 use harness::{tables, until};
@@ -20,6 +22,7 @@ harness::on_both_databases! {
     a_feed_must_show_the_position_of_every_partition
     an_entry_that_cannot_be_read_is_parked_alone
     old_entries_in_the_head_of_an_archive_hide_no_page
+    a_further_page_is_asked_for_again
     edits_of_many_entries_hide_no_page
     a_document_of_thousands_of_entries_continues
     a_document_that_shrinks_for_a_while_continues
@@ -307,6 +310,20 @@ async fn old_entries_in_the_head_of_an_archive_hide_no_page<B: Recording>(url: &
         expected.sort();
         assert_eq!(taken, expected, "{head}");
     }
+}
+
+/// A walk back cannot continue where it has failed.
+async fn a_further_page_is_asked_for_again<B: Recording>(url: &str) {
+    let fake = serving(&Atom::of(11..=20).link("next", "/2")).await;
+    let asked = AtomicU32::new(0);
+    fake.each("/2", move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => Reply::status(503),
+        1 => Reply::status(429).header("retry-after", "1"),
+        _ => Reply::feed(Atom::of(1..=10).xml()),
+    });
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&ids(1..=20)).await;
+    assert_eq!(fake.targets(), ["/feed", "/2", "/2", "/2", "/feed"]);
 }
 
 /// Most of two documents was edited at once, and comes first.

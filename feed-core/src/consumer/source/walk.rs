@@ -51,6 +51,9 @@ pub(crate) struct Limits {
     pub(crate) bytes: usize,
 }
 
+/// The attempts per document of a walk back: it cannot continue where it has failed.
+const ATTEMPTS_BACK: u32 = 4;
+
 /// The next document.
 #[derive(Debug)]
 enum Next {
@@ -116,7 +119,7 @@ impl Walk {
             next: Some(Next::Here(Box::new(head))),
             documents: 0,
             bytes: 0,
-            attempts: 1,
+            attempts: ATTEMPTS_BACK,
             share: None,
         }
     }
