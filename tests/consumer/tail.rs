@@ -133,3 +133,25 @@ async fn a_large_document_is_returned_once() {
         assert_eq!(next(&mut tail).await, ids([newest]));
     }
 }
+
+#[tokio::test]
+async fn a_further_page_that_stays_older_is_lost() {
+    let fake = Fake::start().await;
+    let older = || [Atom::of(11..=20), Atom::of(1..=10)];
+    serve(
+        &fake,
+        "next",
+        [Atom::of(21..=30)].into_iter().chain(older()),
+    );
+    let mut tail = follow(&fake, TailFrom::Start);
+    assert_eq!(next(&mut tail).await, ids(1..=30));
+    serve(
+        &fake,
+        "next",
+        [Atom::of(36..=45)].into_iter().chain(older()),
+    );
+    assert!(matches!(tail.next().await, Err(TailError::Lost(_))));
+    let pages = [Atom::of(36..=45), Atom::of(26..=35), Atom::of(16..=25)];
+    serve(&fake, "next", pages.into_iter().chain([Atom::of(1..=15)]));
+    assert_eq!(next(&mut tail).await, ids(31..=45));
+}

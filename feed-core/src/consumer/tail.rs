@@ -379,9 +379,21 @@ impl Tail {
         &mut self,
         window: Option<Window>,
         known: Vec<String>,
-        new: NewHead,
+        mut new: NewHead,
     ) -> Result<Tailed, TailError> {
-        let backlog = self.walk_back(new.document, window.clone(), &known).await?;
+        let walked = self.walk_back(new.document, window.clone(), &known);
+        let (mut backlog, mut lost) = walked.await?;
+        if lost.is_some()
+            && backlog.documents.len() > 1
+            && let Some(again) = self.source.unnumbered_head_again().await?
+        {
+            new.validators = again.validators;
+            let walked = self.walk_back(again.document, window.clone(), &known);
+            (backlog, lost) = walked.await?;
+        }
+        if let Some(lost) = lost {
+            return Err(TailError::Lost(lost.missing_after()));
+        }
         let mut events = Vec::new();
         for index in (0..backlog.documents.len()).rev() {
             let entries = backlog.new_in(index, |_| true);
@@ -407,13 +419,14 @@ impl Tail {
         })
     }
 
-    /// Reads back from `head` to the `window`, or to the oldest document.
+    /// Reads back from `head` to the `window`, or to the oldest document. Returns the window, too, if entries after it may
+    /// be missing.
     async fn walk_back(
         &self,
         head: Document,
         window: Option<Window>,
         known: &[String],
-    ) -> Result<Backlog, TailError> {
+    ) -> Result<(Backlog, Option<Window>), TailError> {
         let known: HashSet<&str> = known.iter().map(String::as_str).collect();
         let mut walk = Walk::back(&self.source, head, LIMITS);
         let mut search = window.map(Search::new);
@@ -431,10 +444,8 @@ impl Tail {
                 break;
             }
         }
-        match search.filter(|search| !all_known && search.end().is_none()) {
-            Some(lost) => Err(TailError::Lost(lost.window.missing_after())),
-            None => Ok(backlog),
-        }
+        let lost = search.filter(|search| !all_known && search.end().is_none());
+        Ok((backlog, lost.map(|search| search.window)))
     }
 
     /// Fetches the data of `entries`.
