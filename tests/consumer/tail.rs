@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use feed_core::consumer::{Subscription, Tail, TailError, TailFrom};
+use harness::fake::atom::date;
 use harness::fake::{Atom, Fake, Reply};
 
 use crate::support::ids;
@@ -111,4 +112,46 @@ async fn a_feed_that_moved_on_by_more_than_it_shows_is_lost() {
     assert_eq!(next(&mut tail).await, ids([]));
     serve(&fake, "next", [Atom::of(8..=12)]);
     assert_eq!(next(&mut tail).await, ids(11..=12));
+}
+
+#[tokio::test]
+async fn a_large_document_is_returned_once() {
+    let fake = Fake::start().await;
+    let shown = |newest| {
+        let entry = |number| {
+            let (id, date) = (&ids([number])[0], date(number));
+            format!("<entry><id>{id}</id><updated>{date}</updated></entry>")
+        };
+        let entries: String = (1..=newest).rev().map(entry).collect();
+        fake.at("/feed", Reply::feed(Atom::foreign([]).with(&entries).xml()));
+    };
+    shown(12_000);
+    let mut tail = follow(&fake, TailFrom::Newest(3));
+    assert_eq!(next(&mut tail).await, ids(11_998..=12_000));
+    for newest in 12_001..=12_003 {
+        shown(newest);
+        assert_eq!(next(&mut tail).await, ids([newest]));
+    }
+}
+
+#[tokio::test]
+async fn a_further_page_that_stays_older_is_lost() {
+    let fake = Fake::start().await;
+    let older = || [Atom::of(11..=20), Atom::of(1..=10)];
+    serve(
+        &fake,
+        "next",
+        [Atom::of(21..=30)].into_iter().chain(older()),
+    );
+    let mut tail = follow(&fake, TailFrom::Start);
+    assert_eq!(next(&mut tail).await, ids(1..=30));
+    serve(
+        &fake,
+        "next",
+        [Atom::of(36..=45)].into_iter().chain(older()),
+    );
+    assert!(matches!(tail.next().await, Err(TailError::Lost(_))));
+    let pages = [Atom::of(36..=45), Atom::of(26..=35), Atom::of(16..=25)];
+    serve(&fake, "next", pages.into_iter().chain([Atom::of(1..=15)]));
+    assert_eq!(next(&mut tail).await, ids(31..=45));
 }

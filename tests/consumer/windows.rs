@@ -2,6 +2,8 @@
 //! consumer halts, even if old entries are still shown; if further documents have the missing
 //! entries, it reads them.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use feed_core::consumer::{Decision, Polled, ResumeFrom};
 use harness::fake::{Atom, Entry, Fake, Reply};
 use harness::{tables, until};
@@ -20,6 +22,9 @@ harness::on_both_databases! {
     a_feed_must_show_the_position_of_every_partition
     an_entry_that_cannot_be_read_is_parked_alone
     old_entries_in_the_head_of_an_archive_hide_no_page
+    what_the_head_of_an_archive_repeats_hides_no_page
+    an_older_further_page_hides_no_entry
+    a_further_page_is_asked_for_again
     edits_of_many_entries_hide_no_page
     a_document_of_thousands_of_entries_continues
     a_document_that_shrinks_for_a_while_continues
@@ -307,6 +312,99 @@ async fn old_entries_in_the_head_of_an_archive_hide_no_page<B: Recording>(url: &
         expected.sort();
         assert_eq!(taken, expected, "{head}");
     }
+}
+
+/// Also what was repeated before.
+async fn what_the_head_of_an_archive_repeats_hides_no_page<B: Recording>(url: &str) {
+    for (number, (before, after)) in [
+        ("6 5 1'7", "14 13 1'7"),
+        ("1'7 6 5", "1'7 14 13"),
+        ("1'7 6 5", "14 13 1'7"),
+        ("6 5", "14 13 6"),
+        ("6 5 1'7", "1'7"),
+        ("1'7 6 5", "1'7"),
+        ("1'7", "1'7"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for rule in ["published", "unpublished"] {
+            let head = |entries: &str, page: u32| {
+                let head = feed(entries).link("prev-archive", &format!("/page/{page}"));
+                Reply::feed(head.xml().replace("published", rule))
+            };
+            let fake = Fake::start().await;
+            for last in [4, 8, 12] {
+                let page = Atom::of(last - 3..=last).archive();
+                let page = match last {
+                    4 => page,
+                    _ => page.link("prev-archive", &format!("/page/{}", last - 4)),
+                };
+                fake.at(&format!("/page/{last}"), Reply::feed(page.xml()));
+            }
+            fake.at("/feed", head(before, 4));
+            let name = format!("{number} {rule}");
+            let mut reader = Reader::<B>::of(&name, url, &fake.url("/feed")).await;
+            reader.drain().await;
+            fake.at("/feed", head(after, 12));
+            reader.drain().await;
+            let mut taken = reader.ids().await;
+            taken.sort();
+            let newest = if after.contains("14") { 14 } else { 12 };
+            let mut expected = ids(1..=newest);
+            expected.sort();
+            assert_eq!(taken, expected, "{before}, then {after}, {rule}");
+        }
+    }
+}
+
+/// As from a cache, or from another server of the feed, which follows after a while or never.
+async fn an_older_further_page_hides_no_entry<B: Recording>(url: &str) {
+    for (name, follows) in [("it follows", true), ("it does not follow", false)] {
+        let fake = serving(&Atom::of(21..=30).link("next", "/2")).await;
+        let page = |numbers| Atom::of(numbers).link("next", "/3").xml();
+        fake.at("/2", Reply::feed(page(11..=20)));
+        fake.at("/3", Reply::feed(Atom::of(1..=10).xml()));
+        let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+        reader.takes(&ids(1..=30)).await;
+        serve(&fake, &Atom::of(36..=45).link("next", "/2"));
+        let asked = AtomicU32::new(0);
+        fake.each("/2", move |_| {
+            let is_first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+            Reply::feed(page(if is_first || !follows {
+                11..=20
+            } else {
+                26..=35
+            }))
+        });
+        fake.at("/3", Reply::feed(Atom::of(1..=25).xml()));
+        fake.news();
+        if follows {
+            reader.takes(&ids(1..=45)).await;
+        } else {
+            assert_eq!(reader.poll().await, Ok(Polled::Halted));
+            assert_eq!(reader.ids().await, ids(1..=30));
+        }
+        for asked in fake.news() {
+            let cached = asked.path() == "/feed";
+            let expected = (!cached).then_some("no-cache");
+            assert_eq!(asked.header("cache-control"), expected, "{}", asked.target);
+        }
+    }
+}
+
+/// A walk back cannot continue where it has failed.
+async fn a_further_page_is_asked_for_again<B: Recording>(url: &str) {
+    let fake = serving(&Atom::of(11..=20).link("next", "/2")).await;
+    let asked = AtomicU32::new(0);
+    fake.each("/2", move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => Reply::status(503),
+        1 => Reply::status(429).header("retry-after", "1"),
+        _ => Reply::feed(Atom::of(1..=10).xml()),
+    });
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&ids(1..=20)).await;
+    assert_eq!(fake.targets(), ["/feed", "/2", "/2", "/2", "/feed"]);
 }
 
 /// Most of two documents was edited at once, and comes first.

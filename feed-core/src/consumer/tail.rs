@@ -30,8 +30,8 @@ const LIMITS: Limits = Limits {
     bytes: 64 * 1024 * 1024,
 };
 
-/// The entries of a feed without sequences that are not returned again. An entry may leave the feed
-/// for a moment, and come back.
+/// The entries of a feed without sequences that are not returned again, or those of the last walk if these are more. An
+/// entry may leave the feed for a moment, and come back.
 const KNOWN: usize = 10_000;
 
 /// What messages call the setting with the feed's address.
@@ -103,7 +103,7 @@ enum Place {
     Known {
         /// What the feed showed last; `None` until it has shown an entry.
         window: Option<Window>,
-        /// The ids of the entries that were returned, those returned last first.
+        /// The ids of the entries that were returned, those shown last first.
         ids: Vec<String>,
         validators: Validators,
     },
@@ -379,17 +379,32 @@ impl Tail {
         &mut self,
         window: Option<Window>,
         known: Vec<String>,
-        new: NewHead,
+        mut new: NewHead,
     ) -> Result<Tailed, TailError> {
-        let backlog = self.walk_back(new.document, window.clone(), &known).await?;
+        let walked = self.walk_back(new.document, window.clone(), &known);
+        let (mut backlog, mut lost) = walked.await?;
+        if lost.is_some()
+            && backlog.documents.len() > 1
+            && let Some(again) = self.source.unnumbered_head_again().await?
+        {
+            new.validators = again.validators;
+            let walked = self.walk_back(again.document, window.clone(), &known);
+            (backlog, lost) = walked.await?;
+        }
+        if let Some(lost) = lost {
+            return Err(TailError::Lost(lost.missing_after()));
+        }
         let mut events = Vec::new();
         for index in (0..backlog.documents.len()).rev() {
             let entries = backlog.new_in(index, |_| true);
             events.extend(self.events(&backlog.documents[index], &entries).await?);
         }
         let shown = backlog.window();
-        let returned = events.iter().rev().map(|event| event.id.clone());
-        let ids = returned.chain(known).take(KNOWN).collect();
+        let mut distinct = HashSet::new();
+        let known = known.iter().map(String::as_str);
+        let ids = backlog.ids().chain(known).filter(|id| distinct.insert(*id));
+        let most = KNOWN.max(backlog.ids().count());
+        let ids = ids.take(most).map(str::to_owned).collect();
         self.place = Place::Known {
             window: match (shown, window) {
                 (Some(shown), Some(before)) => Some(shown.after(before)),
@@ -404,13 +419,14 @@ impl Tail {
         })
     }
 
-    /// Reads back from `head` to the `window`, or to the oldest document.
+    /// Reads back from `head` to the `window`, or to the oldest document. Returns the window, too, if entries after it may
+    /// be missing.
     async fn walk_back(
         &self,
         head: Document,
         window: Option<Window>,
         known: &[String],
-    ) -> Result<Backlog, TailError> {
+    ) -> Result<(Backlog, Option<Window>), TailError> {
         let known: HashSet<&str> = known.iter().map(String::as_str).collect();
         let mut walk = Walk::back(&self.source, head, LIMITS);
         let mut search = window.map(Search::new);
@@ -428,10 +444,8 @@ impl Tail {
                 break;
             }
         }
-        match search.filter(|search| !all_known && search.end().is_none()) {
-            Some(lost) => Err(TailError::Lost(lost.window.missing_after())),
-            None => Ok(backlog),
-        }
+        let lost = search.filter(|search| !all_known && search.end().is_none());
+        Ok((backlog, lost.map(|search| search.window)))
     }
 
     /// Fetches the data of `entries`.

@@ -43,10 +43,17 @@ pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
 ) -> Result<Polled, PollError> {
     let NewHead {
         document,
-        validators,
+        mut validators,
         ..
     } = new;
-    let backfill = walk_back(follower, document).await?;
+    let mut backfill = walk_back(follower, document).await?;
+    if backfill.lost.is_some()
+        && backfill.backlog.documents.len() > 1
+        && let Some(again) = follower.source.unnumbered_head_again().await?
+    {
+        validators = again.validators;
+        backfill = walk_back(follower, again.document).await?;
+    }
     if let Some(lost) = &backfill.lost {
         // The feed shows only its newest entries, and older ones are gone (I8).
         Mark::WindowLost.reached();

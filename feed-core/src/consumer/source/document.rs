@@ -10,6 +10,7 @@ use super::charset::decode;
 use super::entry::{FoundEntry, InvalidDocument, MOST_PARTS};
 use super::link::{RefusedLink, resolve};
 use super::media_type::essence;
+use super::order::Order;
 use super::reader::{self, Link};
 use crate::cursor::Cursor;
 use crate::event::{LAST_SEQUENCE, LONGEST_NAME, Sequence};
@@ -118,8 +119,10 @@ impl Document {
     /// Sorts the entries: their order in a document has no meaning (RFC 4287, 4.1.1).
     fn sort(&mut self) -> Result<(), InvalidDocument> {
         let Some(cursor) = &self.cursor else {
-            // Feeds usually list the newest first: of equal dates the lower entry is older.
-            self.entries.reverse();
+            // Of equal dates, the order of the document decides. Feeds usually list the newest first.
+            if Order::of_most(&self.listed()).0 == Order::NewestFirst {
+                self.entries.reverse();
+            }
             self.entries.sort_by_key(|entry| entry.updated);
             // Sequences without a cursor are copied from another feed, and mean nothing here.
             for entry in &mut self.entries {
@@ -164,6 +167,13 @@ impl Document {
         }
     }
 
+    /// Returns the entries in the order of the document.
+    pub(super) fn listed(&self) -> Vec<&FoundEntry> {
+        let mut listed: Vec<&FoundEntry> = self.entries.iter().collect();
+        listed.sort_by_key(|entry| entry.index);
+        listed
+    }
+
     /// Returns true for a view of some of the events of a feed with sequences: it is paged (RFC 5005, section 3),
     /// and its address has a filter.
     pub(super) fn is_filtered(&self) -> bool {
@@ -186,6 +196,11 @@ impl Document {
         Ok(older.filter(|older| {
             older[..Position::AfterQuery] != self.read_from[..Position::AfterQuery]
         }))
+    }
+
+    /// Returns true if it leads to the pages of an archive.
+    pub(super) fn has_archive(&self) -> bool {
+        !matches!(self.link("prev-archive", None), Ok(None))
     }
 
     /// Returns true if older entries may be in another document.
@@ -455,6 +470,32 @@ pub(crate) mod tests {
              xmlns:fh=\"http://purl.org/syndication/history/1.0\">\
              <ev:cursor>abcdefgh.{last}{anchor}</ev:cursor>{links}{entries}</feed>"
         )
+    }
+
+    /// Of a feed without sequences. Of equal dates, the order of the document decides.
+    #[test]
+    fn entries_are_read_oldest_first() {
+        for (listed, read_as) in [
+            ("5/3 4/2 3/1 2/1 1/1", "1 2 3 4 5"),
+            ("1/1 2/1 3/1 4/2 5/3", "1 2 3 4 5"),
+            ("1/1 2/1 3/2 4/2", "1 2 3 4"),
+            // One was edited, or is pinned.
+            ("1/1 2/1 3/9 4/2 5/2 6/4", "1 2 4 5 6 3"),
+            ("6/4 1/0 5/2 4/2 3/1 2/1", "1 2 3 4 5 6"),
+            // Nothing shows an order: most feeds list the newest first.
+            ("3/1 2/1 1/1", "1 2 3"),
+        ] {
+            let entry = |word: &str| {
+                let (id, minute) = word.split_once('/').expect("a minute");
+                format!(
+                    "<entry><id>{id}</id><updated>2026-05-01T00:0{minute}:00Z</updated></entry>"
+                )
+            };
+            let document = read(&feed(&listed.split(' ').map(entry).collect::<String>()));
+            let entries = document.expect("a document").entries;
+            let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+            assert_eq!(ids.join(" "), read_as, "{listed}");
+        }
     }
 
     #[test]

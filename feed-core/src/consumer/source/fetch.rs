@@ -38,6 +38,9 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// dropped the connection; a feed that is slow to answer "nothing new" is asked again.
 const BEGINS: Duration = Duration::from_secs(6);
 
+/// How much older than the head a further page may be, as one of another server of the feed.
+const LAG: Duration = Duration::from_secs(5);
+
 /// Redirects followed for one request.
 const REDIRECTS: usize = 5;
 
@@ -275,6 +278,13 @@ impl Source {
         Ok(self.head(&Validators::default(), false, false).await?.new)
     }
 
+    /// Requests the head of a feed without sequences whose further pages did not continue it, when these had time to follow.
+    pub(crate) async fn unnumbered_head_again(&mut self) -> Result<Option<NewHead>, FetchError> {
+        tokio::time::sleep(LAG).await;
+        let head = self.whole_head().await?;
+        Ok(head.filter(|head| head.document.cursor.is_none()))
+    }
+
     /// Requests the events after `cursor`, with their data; from the first event if it is `None`.
     /// With `share`, the feed may leave out the events of other partitions.
     pub(crate) async fn after(
@@ -313,6 +323,15 @@ impl Source {
     /// Requests a document other than the head.
     pub(crate) async fn document(&self, url: Url) -> Result<Document, FetchError> {
         let request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
+        let answer = self.get(url, request, TIMEOUT, TIMEOUT, LARGEST).await?;
+        answer.into_document()
+    }
+
+    /// Requests a document other than the head, past all caches.
+    pub(crate) async fn current_document(&self, url: Url) -> Result<Document, FetchError> {
+        let no_cache = HeaderValue::from_static("no-cache");
+        let request =
+            HeaderMap::from_iter([(header::ACCEPT, ATOM), (header::CACHE_CONTROL, no_cache)]);
         let answer = self.get(url, request, TIMEOUT, TIMEOUT, LARGEST).await?;
         answer.into_document()
     }

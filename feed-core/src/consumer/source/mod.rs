@@ -6,7 +6,8 @@
 //!
 //! `walk` reads a feed document by document; `prefetch` does so while earlier documents are
 //! applied, and `persist` retries requests. `window` detects whether a feed without sequences has
-//! moved on by more than it shows, and `backlog` which entries of its documents are new.
+//! moved on by more than it shows, and `backlog` which entries of its documents are new; `order` detects how a document lists
+//! its entries.
 //!
 //! No module here uses the consumer's database.
 
@@ -27,6 +28,7 @@ pub(super) mod header;
 pub(super) mod link;
 mod media_type;
 pub(super) mod option_names;
+mod order;
 pub(super) mod persist;
 pub(super) mod prefetch;
 pub(super) mod proxy;

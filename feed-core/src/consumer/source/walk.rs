@@ -51,6 +51,9 @@ pub(crate) struct Limits {
     pub(crate) bytes: usize,
 }
 
+/// The attempts per document of a walk back: it cannot continue where it has failed.
+const ATTEMPTS_BACK: u32 = 4;
+
 /// The next document.
 #[derive(Debug)]
 enum Next {
@@ -72,6 +75,9 @@ enum Direction {
         limits: Limits,
         /// The addresses of the documents read.
         seen: HashSet<Url>,
+        /// True if the next document is a page of an archive. Any other page changes with each new entry: what a cache
+        /// has kept of it may not continue the one before.
+        archived: bool,
     },
 }
 
@@ -112,11 +118,12 @@ impl Walk {
             direction: Direction::Back {
                 limits,
                 seen: HashSet::new(),
+                archived: false,
             },
             next: Some(Next::Here(Box::new(head))),
             documents: 0,
             bytes: 0,
-            attempts: 1,
+            attempts: ATTEMPTS_BACK,
             share: None,
         }
     }
@@ -159,7 +166,8 @@ impl Walk {
                 *at = Some(end);
                 next
             }
-            Direction::Back { seen, .. } => {
+            Direction::Back { seen, archived, .. } => {
+                *archived = document.has_archive();
                 // A redirect may lead to another address.
                 seen.insert(document.address().clone());
                 document.older().transpose().map(Next::Linked)
@@ -184,7 +192,7 @@ impl Walk {
                 }
             }
             Direction::Forward { at: None } => self.document(&url).await,
-            Direction::Back { limits, seen } => {
+            Direction::Back { limits, seen, .. } => {
                 if !seen.insert(url.clone()) {
                     return Err(WalkError::Cycle(url));
                 }
@@ -200,7 +208,19 @@ impl Walk {
     }
 
     async fn document(&self, url: &Url) -> Result<Document, WalkError> {
-        let ask = || self.source.document(url.clone());
+        let changes = matches!(
+            self.direction,
+            Direction::Back {
+                archived: false,
+                ..
+            }
+        );
+        let ask = || async {
+            match changes {
+                true => self.source.current_document(url.clone()).await,
+                false => self.source.document(url.clone()).await,
+            }
+        };
         Ok(with_retries(self.attempts, ask).await?)
     }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::Document;
 use super::entry::FoundEntry;
+use super::order::Order;
 use crate::partition::stable_hash;
 
 /// The entries kept of a window: some of them may be deleted later.
@@ -44,15 +45,21 @@ pub(crate) struct Window {
 impl Window {
     /// Returns the window of `document`; `None` if it is empty.
     pub(crate) fn of(document: &Document) -> Option<Self> {
-        let newest = document.entries.iter().rev().take(NEWEST);
-        let newest: Vec<String> = newest.map(|entry| entry.id.clone()).collect();
+        let listed = document.listed();
+        // An old entry that was edited may have the latest date, and one that is pinned the first place.
+        let (_, mut newest) = Order::of_most(&listed);
+        if 2 * newest.len() < listed.len() {
+            newest = listed;
+            newest.sort_by_key(|entry| Reverse(entry.published));
+        }
+        let ids = newest.iter().map(|entry| entry.id.as_str());
         let window = Self {
             shown: document.entries.len(),
-            newest,
-            updated: document.entries.last().map(|entry| entry.updated),
+            newest: ids.clone().take(NEWEST).map(str::to_owned).collect(),
+            updated: newest.first().map(|entry| entry.updated),
             remembered: Vec::new(),
         };
-        (window.shown > 0).then(|| window.and_before(ids_of(document)))
+        (window.shown > 0).then(|| window.and_before(ids.chain(ids_of(document))))
     }
 
     /// Remembers entries that were shown before those that it remembers, newest first.
@@ -105,18 +112,19 @@ impl Window {
         ids_of(document).filter(is_known).collect()
     }
 
-    /// Returns what `document` shows of this window, of which `expected` entries were in no newer document.
+    /// Returns what `document` shows of this window, of which `expected` entries were in no newer document. It `repeats` old
+    /// entries, whatever older documents show, if it is the head of an archive.
     fn found_in(
         &self,
         document: &Document,
         known: &HashSet<&str>,
         further: &HashSet<&str>,
         expected: usize,
+        repeats: bool,
     ) -> Found {
         let shows = |id: &String| document.entries.iter().any(|entry| entry.id == *id);
         let is_new = |entry: &&FoundEntry| !known.contains(entry.id.as_str());
-        let mut all: Vec<&FoundEntry> = document.entries.iter().collect();
-        all.sort_by_key(|entry| entry.index);
+        let all = document.listed();
         let fresh: Vec<&FoundEntry> = all.iter().copied().filter(is_new).collect();
         // The newest one is as it was, and nothing in the document is out of order, as one that is pinned.
         let newest = all.iter().find(|entry| {
@@ -127,21 +135,22 @@ impl Window {
         let in_place = newest.is_some_and(|newest| {
             fresh.is_empty() || order.is_some_and(|order| order.allows(newest, &fresh))
         });
-        if document.complete || in_place {
-            return Found::Surely;
-        }
         // All entries are still there.
         let dropped_nothing = self.newest.len() == self.shown && self.newest.iter().all(shows);
         // So many entries are not pinned, or edited and moved up. A document may show more than is remembered. Many may be
         // edited at once: these prove nothing where an older page can show more.
+        let has_older = document.has_older();
         let proves = |entry: &&FoundEntry| {
             let is_edited = self.updated.is_some_and(|before| entry.updated > before);
             let id = entry.id.as_str();
-            further.contains(id) && known.contains(id) && !(document.has_older() && is_edited)
+            further.contains(id) && known.contains(id) && !(has_older && is_edited)
         };
         let known_further = document.entries.iter().filter(proves).count();
         let half_is_known = known_further > 0 && 2 * known_further >= further.len().min(expected);
-        if dropped_nothing || half_is_known {
+        if document.complete || in_place && (half_is_known && !repeats || !has_older) {
+            return Found::Surely;
+        }
+        if in_place || dropped_nothing || half_is_known {
             return Found::Probably;
         }
         // The feed has moved on by more than half. Then one of the newest entries must be where the
@@ -180,6 +189,8 @@ pub(crate) struct Search {
     end: Option<End>,
     /// True if that is sure: the next older document shows it, too.
     has_ended: bool,
+    /// True if the first document leads to the pages of an archive, which do not change.
+    is_archived: bool,
     /// True if the last document has fewer entries than the window had, and so has room for all newer ones.
     has_room: bool,
 }
@@ -195,6 +206,7 @@ impl Search {
             known: HashSet::new(),
             end: None,
             has_ended: false,
+            is_archived: false,
             has_room: false,
         }
     }
@@ -214,8 +226,13 @@ impl Search {
             remembered => remembered.saturating_sub(before),
         };
         self.known.extend(known.iter().map(|id| (*id).to_owned()));
+        let repeats = number == 0 && document.has_archive();
+        self.is_archived |= repeats;
         self.has_room = document.entries.len() < self.window.shown;
-        match self.window.found_in(document, known, further, expected) {
+        match self
+            .window
+            .found_in(document, known, further, expected, repeats)
+        {
             // Most of it was in newer documents: others may have been deleted.
             Found::No if further.is_empty() || expected <= before => {}
             Found::No => self.end = None,
@@ -232,12 +249,19 @@ impl Search {
     }
 
     /// Returns where the window ends; `None` if entries after it may be missing. In a document behind which there is
-    /// none, one or two old entries may be pinned.
+    /// none, one or two old entries may be pinned. A further document that begins behind the newest entries is older
+    /// than the one before it.
     pub(crate) fn end(&self) -> Option<End> {
         let mut newest = self.window.proving().iter();
         let proved =
             self.has_room || self.known.len() >= NEWEST || newest.any(|id| self.known.contains(id));
-        self.end.filter(|_| self.has_ended || proved)
+        let newest = self.window.remembered.iter().take(NEWEST);
+        let newest: HashSet<&u32> = newest.collect();
+        let shows_newest =
+            newest.is_empty() || self.known.iter().any(|id| newest.contains(&hash(id)));
+        self.end.filter(|(number, _)| {
+            (self.has_ended || proved) && (*number == 0 || self.is_archived || shows_newest)
+        })
     }
 }
 
@@ -246,7 +270,7 @@ impl Search {
 enum Found {
     /// It may be newer than the window by any number of entries.
     No,
-    /// It continues the window, or shows old entries that were edited: an archive then has pages in between.
+    /// It continues the window, or repeats old entries: an archive then has pages in between.
     Probably,
     /// No entry can be missing between the window and the document.
     Surely,
@@ -269,36 +293,6 @@ impl fmt::Display for Window {
     }
 }
 
-/// The order of a document's entries. RFC 4287 requires none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    NewestFirst,
-    OldestFirst,
-}
-
-impl Order {
-    /// Detects the order of entries; `None` if they show none, or if there is only one.
-    fn of(entries: &[&FoundEntry]) -> Option<Self> {
-        let by_publication: Vec<_> = entries.iter().map(|entry| entry.published).collect();
-        let by_update: Vec<_> = entries.iter().map(|entry| entry.updated).collect();
-        // An edit changes the update date alone.
-        let mut dates = [by_publication, by_update].into_iter();
-        dates.find_map(|dates| match () {
-            () if dates.first() == dates.last() => None,
-            () if dates.is_sorted_by(|one, next| one >= next) => Some(Self::NewestFirst),
-            () if dates.is_sorted() => Some(Self::OldestFirst),
-            () => None,
-        })
-    }
-
-    fn allows(self, old: &FoundEntry, fresh: &[&FoundEntry]) -> bool {
-        match self {
-            Self::NewestFirst => fresh.iter().all(|new| new.index < old.index),
-            Self::OldestFirst => fresh.iter().all(|new| new.index > old.index),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,6 +300,10 @@ mod tests {
 
     /// A document with these entries in this order; `n'` was edited since, at the minute behind it.
     fn document(entries: &str) -> Document {
+        read(&feed(&listed(entries))).expect("a document")
+    }
+
+    fn listed(entries: &str) -> String {
         let entry = |word: &str| {
             let (id, updated) = word.split_once('\'').unwrap_or((word, word));
             let date = |minute: &str| format!("2026-05-01T00:{minute:0>2}:00Z");
@@ -315,20 +313,28 @@ mod tests {
                 date(updated),
             )
         };
-        let entries: String = entries.split_whitespace().map(entry).collect();
-        read(&feed(&entries)).expect("a document")
+        entries.split_whitespace().map(entry).collect()
+    }
+
+    /// The same without dates of publication.
+    fn undated(entries: &str) -> Document {
+        let listed = listed(entries).replace("<published>", "<!--");
+        read(&feed(&listed.replace("</published>", "-->"))).expect("a document")
     }
 
     /// True if a consumer that has taken `before` misses nothing in `after`.
     fn continues(before: &str, after: &str) -> bool {
-        let (before, after) = (document(before), document(after));
-        let window = Window::of(&before).expect("entries");
+        is_continued(&document(before), &document(after))
+    }
+
+    fn is_continued(before: &Document, after: &Document) -> bool {
+        let window = Window::of(before).expect("entries");
         let window = Window::parse(&window.to_string());
         // Another instance has taken everything meanwhile.
-        let all = ids_of(&after).collect();
-        let known = window.known_in(&after, &all);
+        let all = ids_of(after).collect();
+        let known = window.known_in(after, &all);
         let mut search = Search::new(window.clone());
-        search.look(0, &after, &known, &all);
+        search.look(0, after, &known, &all);
         search.end().is_some()
     }
 
@@ -405,6 +411,28 @@ mod tests {
         ] {
             assert!(!continues(before, after), "{before}, then {after}");
         }
+    }
+
+    #[test]
+    fn an_edited_entry_that_stays_proves_nothing() {
+        for (before, after) in [
+            ("10 9 8 7 6 5 4 3 2 1'11", "40 39 38 37 36 35 34 33 32 1'11"),
+            ("1'11 2 3 4 5 6 7 8 9 10", "1'11 32 33 34 35 36 37 38 39 40"),
+            (
+                "10 9 8 2'12 7 6 5 4 3 1'11",
+                "40 39 38 37 36 35 34 33 2'12 1'11",
+            ),
+        ] {
+            assert!(!continues(before, after), "{before}, then {after}");
+            let [before, after] = [before, after].map(undated);
+            assert!(!is_continued(&before, &after), "{before:?}");
+        }
+        // A feed in the order of updates.
+        assert!(continues("1'11 10 9 8 7 6", "14 13 12 1'11 10 9"));
+        assert!(is_continued(
+            &undated("1'11 10 9 8"),
+            &undated("14 13 12 1'11")
+        ));
     }
 
     #[test]
