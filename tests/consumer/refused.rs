@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::future::join_all;
 use harness::fake::{Atom, Entry, Reply};
 use harness::until;
 
@@ -43,26 +44,29 @@ async fn a_busy_server_is_read_in_parts<B: Recording>(url: &str) {
 }
 
 async fn one_content_that_fails_stops_no_other<B: Recording>(url: &str) {
-    for status in [400_u16, 402, 403, 406, 451, 500, 203, 204, 206, 304] {
-        let feed = Atom::foreign((1..=3).map(linking));
-        let fake = serving(&feed).await;
-        fake.at("/1", data());
-        fake.at("/2", Reply::status(status));
-        fake.at("/3", data());
-        let mut reader = Reader::<B>::of(&status.to_string(), url, &fake.url("/feed")).await;
-        reader.takes(&ids([1, 3])).await;
-        let parked = reader.parked().await;
-        assert_eq!(parked.len(), 1, "{status}");
-        let reason = parked[0].reason.clone().unwrap_or_default();
-        let names_it = reason.contains(&status.to_string()) && reason.contains("/2");
-        assert!(names_it, "{reason}");
-        fake.at("/2", data());
-        until("it is fetched again", async || {
-            reader.poll().await.unwrap();
-            (reader.ids().await.len() == 3).then_some(())
-        })
-        .await;
-    }
+    let statuses = [400_u16, 402, 403, 406, 451, 500, 203, 204, 206, 304];
+    join_all(statuses.map(|status| assert_fails_alone::<B>(url, status))).await;
+}
+
+async fn assert_fails_alone<B: Recording>(url: &str, status: u16) {
+    let fake = serving(&Atom::foreign((1..=3).map(linking))).await;
+    fake.at("/1", data());
+    fake.at("/2", Reply::status(status));
+    fake.at("/3", data());
+    let mut reader = Reader::<B>::of(&status.to_string(), url, &fake.url("/feed")).await;
+    reader.drain().await;
+    assert_eq!(reader.ids().await, ids([1, 3]), "{status}");
+    let parked = reader.parked().await;
+    assert_eq!(parked.len(), 1, "{status}");
+    let reason = parked[0].reason.clone().unwrap_or_default();
+    let names_it = reason.contains(&status.to_string()) && reason.contains("/2");
+    assert!(names_it, "{reason}");
+    fake.at("/2", data());
+    until("it is fetched again", async || {
+        reader.poll().await.unwrap();
+        (reader.ids().await.len() == 3).then_some(())
+    })
+    .await;
 }
 
 async fn a_server_that_is_away_parks_nothing<B: Recording>(url: &str) {
@@ -92,7 +96,8 @@ async fn a_cut_content_of_any_type_is_parked<B: Recording>(url: &str) {
         let cut = format!("HTTP/1.0 200 OK\r\n{header}\r\n{{\"id\":1,\"tot");
         fake.at("/1", Reply::raw(cut));
         let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
-        reader.takes(&ids([2])).await;
+        reader.drain().await;
+        assert_eq!(reader.ids().await, ids([2]), "{name}");
         let reason = reader.parked().await.remove(0).reason.unwrap_or_default();
         assert!(reason.contains("is cut"), "{reason}");
     }
