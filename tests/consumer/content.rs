@@ -104,6 +104,19 @@ async fn elements_are_read_as_well_formed_xml<B: Recording>(url: &str) {
         assert!(missing.is_empty(), "{media_type}: no {missing:?} in {data}");
         assert!(is_well_formed(&data), "{media_type}: {data}");
     }
+    // With a namespace that is declared outside.
+    let content = "<content type=\"application/xml\">\n<o:order o:id=\"1\" a:b=\"\"><o:line/></o:order></content>";
+    let feed = Atom::foreign([entry(1, content)])
+        .attribute("xmlns:o", "urn:order")
+        .attribute("xmlns:a", "urn:a")
+        .attribute("xmlns:unused", "urn:unused");
+    let fake = serving(&feed).await;
+    let mut reader = Reader::<B>::of("outside", url, &fake.url("/feed")).await;
+    reader.takes(&ids([1])).await;
+    assert_eq!(
+        reader.data().await[0],
+        "<o:order xmlns:o=\"urn:order\" xmlns:a=\"urn:a\" o:id=\"1\" a:b=\"\"><o:line/></o:order>"
+    );
     let xhtml = "<content type=\"xhtml\"><div xmlns=\"http://www.w3.org/1999/xhtml\"><b>7</b></div>\
                  </content>";
     let fake = serving(&Atom::foreign([entry(1, xhtml)])).await;
@@ -147,6 +160,10 @@ async fn content_that_cannot_be_read_is_parked_alone<B: Recording>(url: &str) {
         ),
         ("<content type=\"application/json\" src=\"/none\"/>", "404"),
         ("<content type=\"application/json\" src=\"/gone\"/>", "410"),
+        (
+            "<content type=\"application/json\" src=\"\">e30=</content>",
+            "that of the feed",
+        ),
     ];
     let bad = contents.iter().zip(10..);
     let bad = bad.map(|((content, _), number)| entry(number, content));

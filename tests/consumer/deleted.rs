@@ -6,6 +6,8 @@ use crate::support::{Reader, Recording, ids, serving};
 
 harness::on_both_databases! {
     a_deleted_entry_has_no_effect
+    an_entry_that_another_document_deletes_has_no_effect
+    the_last_of_two_deletions_counts
     an_entry_published_again_is_applied
     a_deletion_undoes_nothing
     strange_deletions_are_no_error
@@ -54,6 +56,25 @@ async fn a_deleted_entry_has_no_effect<B: Recording>(url: &str) {
         fake.at("/feed", Reply::feed(document.xml()));
         reader.takes(&ids([1, 3, 2])).await;
     }
+}
+
+async fn an_entry_that_another_document_deletes_has_no_effect<B: Recording>(url: &str) {
+    let [one, two, three] = three();
+    let gone = deleted(&ids([2])[0], "2026-06-01T00:00:00Z");
+    let head = feed([three]).with(&gone).link("prev-archive", "/1");
+    let fake = serving(&head).await;
+    let page = Atom::foreign([one, two]).archive();
+    fake.at("/1", Reply::feed(page.xml()));
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&ids([1, 3])).await;
+}
+
+async fn the_last_of_two_deletions_counts<B: Recording>(url: &str) {
+    let gone = ["2026-05-01T10:00:03Z", "2026-05-01T10:00:01Z"];
+    let gone = gone.map(|when| deleted(&ids([2])[0], when));
+    let fake = serving(&feed(three()).with(&gone.concat())).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&ids([1, 3])).await;
 }
 
 async fn an_entry_published_again_is_applied<B: Recording>(url: &str) {

@@ -122,12 +122,12 @@ async fn large_data_is_applied_in_parts<B: Recording>(url: &str) {
     });
     let fake = serving(&Atom::foreign(entries)).await;
     fake.at("/data/*", Reply::ok("application/json", data));
-    fake.at("/data/12", Reply::status(500));
+    fake.at("/data/12", Reply::status(503).header("retry-after", "1"));
     let mut reader = Reader::<B>::of("foreign", url, &fake.url("/feed")).await;
     reader.fails().await;
     assert_eq!(
         reader.ids().await,
-        ids(1..=10),
+        ids(1..=11),
         "the parts before are stored"
     );
     fake.forget("/data/12");

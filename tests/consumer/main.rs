@@ -22,6 +22,7 @@ mod paging;
 mod proxies;
 mod recorder;
 mod redirects;
+mod refused;
 mod requests;
 mod support;
 mod tail;

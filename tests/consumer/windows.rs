@@ -214,7 +214,7 @@ async fn an_interrupted_walk_keeps_its_position<B: Recording>(url: &str) {
         }
         .src("/away")
     };
-    let head = Atom::foreign([away(14), Entry::foreign(13)]);
+    let head = Atom::foreign([Entry::foreign(14), away(13)]);
     serve(&fake, &head.link("next", "/2"));
     fake.at("/2", Reply::feed(Atom::of(9..=12).xml()));
     fake.at("/away", Reply::status(503));

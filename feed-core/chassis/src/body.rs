@@ -4,7 +4,7 @@ use std::error::Error;
 use std::iter::successors;
 
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use tower_http::timeout::TimeoutError;
 
@@ -20,7 +20,7 @@ pub const FORM: &str = "application/x-www-form-urlencoded";
 ///
 /// # Errors
 ///
-/// Returns `415` for another media type, `413` for a body above the limit, `400` for one that
+/// Returns `415` for another media type and for a content coding such as gzip, `413` for a body above the limit, `400` for one that
 /// ended early, `408` for one that paused for too long, and `503` for a large one while too many others are read.
 pub async fn read_body<S: Send + Sync>(
     request: Request,
@@ -34,6 +34,18 @@ pub async fn read_body<S: Send + Sync>(
             "wrong-type",
             "The body is of another type",
             format!("send the body as {media_type}"),
+        ));
+    }
+    if is_coded(request.headers()) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "wrong-coding",
+            "The body has a content coding",
+            "send the body as it is, without Content-Encoding",
+        )
+        .header(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
         ));
     }
     let body = Bytes::from_request(request, state).await;
@@ -63,11 +75,19 @@ pub fn is_of_type(headers: &HeaderMap, media_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case(media_type)
 }
 
+/// Returns true if the body is compressed, or coded in another way (RFC 9110, 8.4).
+fn is_coded(headers: &HeaderMap) -> bool {
+    let codings = headers.get_all(header::CONTENT_ENCODING);
+    let is_identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    !codings.iter().all(is_identity)
+}
+
 #[cfg(test)]
 mod tests {
     use axum::Router;
     use axum::body::Body;
     use axum::extract::DefaultBodyLimit;
+    use axum::response::Response;
     use axum::routing::post;
     use tower::ServiceExt;
 
@@ -76,6 +96,14 @@ mod tests {
     const LIMIT: usize = 4;
 
     async fn status(media_type: Option<&str>, body: &'static str) -> u16 {
+        answer(media_type, None, body).await.status().as_u16()
+    }
+
+    async fn answer(
+        media_type: Option<&str>,
+        coding: Option<&str>,
+        body: &'static str,
+    ) -> Response {
         let read = async |request: Request| read_body(request, &(), FORM, LIMIT).await;
         let routes = Router::new()
             .route("/", post(read))
@@ -84,9 +112,22 @@ mod tests {
         if let Some(media_type) = media_type {
             request = request.header(header::CONTENT_TYPE, media_type);
         }
+        if let Some(coding) = coding {
+            request = request.header(header::CONTENT_ENCODING, coding);
+        }
         let request = request.body(Body::from(body)).expect("a request");
-        let answer = routes.oneshot(request).await.expect("an answer");
-        answer.status().as_u16()
+        routes.oneshot(request).await.expect("an answer")
+    }
+
+    /// Else it would be malformed JSON.
+    #[tokio::test]
+    async fn a_coded_body_is_refused_by_name() {
+        for (coding, expected) in [("gzip", 415), ("identity, br", 415), ("Identity", 200)] {
+            let answered = answer(Some(FORM), Some(coding), "a=b").await;
+            assert_eq!(answered.status().as_u16(), expected, "{coding}");
+            let accepted = answered.headers().get(header::ACCEPT_ENCODING);
+            assert_eq!(accepted.is_some(), expected == 415, "{coding}");
+        }
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use tracing::warn;
 
-use super::document::Document;
+use super::document::{Document, is_deleted};
 use super::entry::FoundEntry;
 use super::redact::redact_url;
 use super::window::{Window, ids_of};
@@ -20,6 +20,8 @@ pub(crate) struct Backlog {
     /// For each id the document with its latest version, and the version's date; of equal ones the
     /// newer document wins (RFC 5005, section 4.2).
     latest: HashMap<String, (usize, DateTime<Utc>)>,
+    /// When entries were deleted, which may still be in another document.
+    deleted: HashMap<String, DateTime<Utc>>,
 }
 
 impl Backlog {
@@ -27,7 +29,7 @@ impl Backlog {
     /// entries appear outside of the head names the `setting` with the feed's address.
     pub(crate) fn add(
         &mut self,
-        document: Document,
+        mut document: Document,
         known: impl IntoIterator<Item = String>,
         setting: &str,
     ) {
@@ -47,6 +49,10 @@ impl Backlog {
                  older ones",
                 redact_url(head.address())
             );
+        }
+        for (id, when) in document.deleted.drain() {
+            let last = self.deleted.entry(id).or_insert(when);
+            *last = when.max(*last);
         }
         self.known.extend(known);
         self.documents.push(document);
@@ -69,8 +75,8 @@ impl Backlog {
         Some(window.and_before(self.ids()))
     }
 
-    /// Returns the new entries of one document that `holds` selects, and of which no other document has a later
-    /// version.
+    /// Returns the new entries of one document that `holds` selects, and of which no document has a later version or a
+    /// deletion.
     pub(crate) fn new_in(
         &self,
         index: usize,
@@ -82,6 +88,7 @@ impl Backlog {
         let mut new: Vec<&FoundEntry> = entries
             .filter(|entry| holds(entry) && !self.known.contains(&entry.id))
             .filter(|entry| self.latest.get(&entry.id) == Some(&(index, entry.updated)))
+            .filter(|entry| !is_deleted(entry, &self.deleted))
             .filter(|entry| taken.insert(&entry.id))
             .collect();
         new.reverse();

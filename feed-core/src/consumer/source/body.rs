@@ -239,9 +239,18 @@ fn is_html(media_type: &str) -> bool {
     matches!(media_type, "text/html" | "application/xhtml+xml")
 }
 
-/// Rejects JSON and XML without an end, by media type. The effect detects other malformed data.
-pub(crate) fn check_end(headers: &HeaderMap, text: &str) -> Result<(), String> {
-    let media_type = media_type(headers);
+/// Rejects JSON and XML without an end, by media type: that of the entry if the answer's own says neither, such as
+/// `text/plain`. The effect detects other malformed data.
+pub(crate) fn check_end(
+    headers: &HeaderMap,
+    expected: Option<&str>,
+    text: &str,
+) -> Result<(), String> {
+    let own = media_type(headers);
+    let media_type = match expected.map(essence) {
+        Some(expected) if !is_json(&own) && !is_xml(&own) && !is_html(&own) => expected,
+        _ => own,
+    };
     let kind = if is_json(&media_type) {
         let json = serde_json::from_str::<IgnoredAny>(text);
         json.is_err_and(|error| error.is_eof()).then_some("JSON")
@@ -393,6 +402,20 @@ mod tests {
 
     #[test]
     fn what_has_no_end_is_found_and_what_is_malformed_is_not_judged() {
+        let (json, xml) = (Some("application/json"), Some("application/xml"));
+        for (media_type, expected, text, whole) in [
+            ("text/plain", json, "{\"id\":1,\"tot", false),
+            ("application/octet-stream", json, "{\"id\":1}", true),
+            ("", Some("application/vnd.shop+json; v=1"), "[1", false),
+            ("text/plain", xml, "<o><id>1</id><tot", false),
+            ("application/json", xml, "\"<b>\"", true),
+            ("application/xml", json, "<b>", false),
+            ("text/html", Some("application/xhtml+xml"), "<br>", true),
+        ] {
+            let headers = headers(header::CONTENT_TYPE, &[media_type]);
+            let found = check_end(&headers, expected, text);
+            assert_eq!(found.is_ok(), whole, "{media_type} {text}: {found:?}");
+        }
         for (media_type, text, whole) in [
             ("application/json", "{\"a\": [1, 2]}", true),
             ("application/json", "{\"a\": [1, 2]", false),
@@ -411,7 +434,7 @@ mod tests {
             ("text/plain", "{", true),
         ] {
             let headers = headers(header::CONTENT_TYPE, &[media_type]);
-            let found = check_end(&headers, text);
+            let found = check_end(&headers, None, text);
             assert_eq!(found.is_ok(), whole, "{media_type} {text}: {found:?}");
         }
     }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use futures_util::{StreamExt, stream};
@@ -18,7 +18,7 @@ use super::document::Document;
 use super::entry::FoundEntry;
 use super::fetch::Source;
 use super::fetch_error::FetchError;
-use super::link::resolve;
+use super::link::{RefusedLink, resolve};
 use super::media_type::{essence, is_xml};
 use super::redact::redact_url;
 use crate::consumer::received::Received;
@@ -52,6 +52,17 @@ impl Missing {
             media_type: None,
             reason,
             passes: false,
+        }
+    }
+
+    /// The data at `url` cannot be read. Stores the path alone: the feed may have another origin when the event is
+    /// retried.
+    fn at(url: &Url, media_type: Option<&str>, reason: String, passes: bool) -> Self {
+        Self {
+            src: Some(url[Position::BeforePath..].to_owned()),
+            media_type: media_type.map(str::to_owned),
+            reason,
+            passes,
         }
     }
 }
@@ -124,21 +135,32 @@ pub(crate) async fn arrivals(
             (index, content.await)
         })
         .buffered(FETCHES);
-    let mut bytes = 0;
+    let (mut bytes, mut failed) = (0, None);
     while let Some((index, content)) = contents.next().await {
-        // The rest is fetched again when there is space.
-        if index > 0 && (bytes >= TOGETHER || matches!(content, Err(FetchError::TooLarge { .. }))) {
+        // The rest is fetched again: when there is space, or the server is less busy. The next call fetches this one
+        // first.
+        if index > 0 && (bytes >= TOGETHER || content.is_err()) {
             arrivals.truncate(index);
             break;
         }
-        match content? {
-            Ok(content) => {
+        match content {
+            Ok(Ok(content)) => {
                 bytes += content.0.len();
                 let event = &mut arrivals[index].event;
                 (event.data, event.traceparent) = content;
             }
-            Err(missing) => arrivals[index].missing = Some(missing),
+            Ok(Err(missing)) => arrivals[index].missing = Some(missing),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
         }
+    }
+    drop(contents);
+    if let Some(error) = failed {
+        let missing = park_if_alone(source, document, entries[0], error).await?;
+        arrivals.truncate(1);
+        arrivals[0].missing = Some(missing);
     }
     for Arrival { event, span, .. } in &mut arrivals {
         let parent = event.traceparent.as_deref();
@@ -207,9 +229,10 @@ async fn content(
             Err(reason) => Err(Missing::in_entry(reason)),
         });
     };
-    let bases = [entry.base.as_deref(), content.base.as_deref()];
-    let bases: Vec<&str> = bases.into_iter().flatten().collect();
-    match document.resolve(src, &bases) {
+    match address_of(document, entry, content, src) {
+        Ok(url) if document.is_at(&url) => Ok(Err(Missing::in_entry(
+            "the address of the content is that of the feed".to_owned(),
+        ))),
         Ok(url) => content_at(source, url, content.content_type(), most).await,
         // If the feed moves to that origin later, the link is allowed.
         Err(error) => Ok(Err(Missing {
@@ -221,6 +244,68 @@ async fn content(
     }
 }
 
+fn address_of(
+    document: &Document,
+    entry: &FoundEntry,
+    content: &atom_syndication::Content,
+    src: &str,
+) -> Result<Url, RefusedLink> {
+    let bases = [entry.base.as_deref(), content.base.as_deref()];
+    let bases: Vec<&str> = bases.into_iter().flatten().collect();
+    document.resolve(src, &bases)
+}
+
+/// How often the content of an event is requested again, and the pause before, until only this event waits.
+const AGAIN: (u32, Duration) = (3, Duration::from_millis(500));
+
+/// Entries of which one has to be readable while the content of another one is not.
+const WITNESSES: usize = 3;
+
+/// Returns why the event of `entry` is parked if its content fails with `error` again and again, while that of another
+/// entry of its document can be read: it must not stop all others then (I7). Otherwise returns the error, since a server
+/// that is away would have one event parked after the other.
+async fn park_if_alone(
+    source: &Source,
+    document: &Document,
+    entry: &FoundEntry,
+    error: FetchError,
+) -> Result<Missing, FetchError> {
+    let (Some((linked, src)), None) = (entry.linked(), error.retry_after()) else {
+        return Err(error);
+    };
+    let is_other = |other: &&FoundEntry| other.is_linked() && other.id != entry.id;
+    let others = document.entries.iter().rev().filter(is_other);
+    let others: Vec<&FoundEntry> = others.take(WITNESSES).collect();
+    let read = async |entry: &FoundEntry| content(source, document, entry, LARGEST).await;
+    let (attempts, pause) = AGAIN;
+    for _ in 0..attempts {
+        let mut works = false;
+        for other in &others {
+            works = works || matches!(read(other).await, Ok(Ok(_)));
+        }
+        if !works {
+            return Err(error);
+        }
+        tokio::time::sleep(pause).await;
+        if read(entry).await.is_ok() {
+            return Err(error);
+        }
+    }
+    let url = address_of(document, entry, linked, src)?;
+    Ok(Missing::at(
+        &url,
+        linked.content_type(),
+        with_causes(&error),
+        true,
+    ))
+}
+
+/// Returns true for a status that one event may cause alone: it parks the event at once. The server, a proxy or our
+/// credentials cause the others, for one event after the other.
+fn is_of_event(status: u16) -> bool {
+    !matches!(status, 401 | 403 | 407 | 408 | 421 | 425 | 429 | 500..)
+}
+
 /// Fetches the content at `url`, whose type in the entry is `media_type`. The inner error belongs
 /// to the event, and parks it.
 async fn content_at(
@@ -229,33 +314,24 @@ async fn content_at(
     media_type: Option<&str>,
     most: usize,
 ) -> Result<Result<Content, Missing>, FetchError> {
-    let missing = |reason, passes| {
-        // Store the path alone: the feed may have another origin when the event is retried.
-        let src = url[Position::BeforePath..].to_owned();
-        Ok(Err(Missing {
-            src: Some(src),
-            media_type: media_type.map(str::to_owned),
-            reason,
-            passes,
-        }))
-    };
+    let missing = |reason, passes| Ok(Err(Missing::at(&url, media_type, reason, passes)));
     match source.event(url.clone(), media_type, most).await {
         Ok((Ok(data), traceparent)) => Ok(Ok((data, traceparent))),
         Ok((Err(error), _)) => missing(
             format!("the content at {}: {error}", redact_url(&url)),
             false,
         ),
-        // Only what the event itself may have caused must not stop the others; a missing credential
-        // or a busy server is not that. A missing document may be transient.
-        Err(error @ (FetchError::Status { status: 404, .. } | FetchError::Unusable { .. })) => {
-            missing(error.to_string(), true)
-        }
         Err(error @ FetchError::TooLarge { .. }) if most < LARGEST => Err(error),
         Err(
             error @ (FetchError::Status { status: 410, .. }
             | FetchError::TooLarge { .. }
             | FetchError::Redirect { .. }),
         ) => missing(error.to_string(), false),
+        // A missing document may be transient.
+        Err(error @ FetchError::Unusable { .. }) => missing(error.to_string(), true),
+        Err(error @ FetchError::Status { status, .. }) if is_of_event(status) => {
+            missing(error.to_string(), true)
+        }
         Err(error) => Err(error),
     }
 }

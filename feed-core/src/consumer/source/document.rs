@@ -1,6 +1,6 @@
 //! The meaning of a feed document, from feed-core or any other publisher.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
@@ -34,6 +34,8 @@ pub(crate) struct Document {
     pub(crate) cursor: Option<Cursor>,
     /// Feeds with a cursor: in sequence, without gaps. Others: oldest first.
     pub(crate) entries: Vec<FoundEntry>,
+    /// When the entries with these ids were deleted, in a feed without cursor.
+    pub(super) deleted: HashMap<String, DateTime<Utc>>,
     /// What is left out of a document of some partitions.
     pub(super) omitted: Option<Omitted>,
     /// True if it has all entries of its feed (RFC 5005, section 2).
@@ -78,12 +80,12 @@ impl Document {
             }
             Some(address)
         });
-        // Skip entries that were deleted at or after their last change (RFC 6721, section 3);
-        // feed-core's feeds delete none.
-        let stays = |entry: &FoundEntry| {
-            let when = feed.deleted.get(&entry.id);
-            cursor.is_some() || when.is_none_or(|when| *when < entry.updated)
+        // feed-core's feeds delete no entries.
+        let deleted = match cursor {
+            Some(_) => HashMap::new(),
+            None => feed.deleted,
         };
+        let stays = |entry: &FoundEntry| !is_deleted(entry, &deleted);
         let entries = feed.entries.into_iter().filter(stays).collect();
         let mut document = Self {
             size: body.len(),
@@ -94,10 +96,12 @@ impl Document {
             cursor,
             links: feed.links,
             entries,
+            deleted,
             omitted,
             complete: feed.complete,
         };
         document.size += document.entries.len() * size_of::<FoundEntry>();
+        document.size += document.links.len() * size_of::<Link>();
         document.size += size_of_val(document.omitted_events());
         let contradiction = |text: String| Err(InvalidDocument::Contradiction(text));
         for entry in &document.entries {
@@ -219,6 +223,13 @@ impl Document {
         &self.read_from
     }
 
+    /// Returns true if `url` is the address of this document, or a part of it.
+    pub(super) fn is_at(&self, url: &Url) -> bool {
+        let own = self.own.iter().chain([&self.read_from]);
+        own.map(|own| &own[..Position::AfterQuery])
+            .any(|own| own == &url[..Position::AfterQuery])
+    }
+
     /// Returns true for a page, or an answer to `?after=`: these end, and later events are
     /// elsewhere.
     pub(crate) fn is_no_head(&self) -> bool {
@@ -309,6 +320,12 @@ impl Document {
     }
 }
 
+/// Returns true for an entry that was deleted at or after its last change (RFC 6721, section 3).
+pub(super) fn is_deleted(entry: &FoundEntry, deleted: &HashMap<String, DateTime<Utc>>) -> bool {
+    let when = deleted.get(&entry.id);
+    when.is_some_and(|when| *when >= entry.updated)
+}
+
 impl Omitted {
     /// Parses partitions, and ascending ranges of sequences, such as `1-3 5`.
     fn read(share: &str, events: &str) -> Result<Self, InvalidDocument> {
@@ -340,6 +357,8 @@ impl Omitted {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::consumer::source::body::LARGEST;
+    use crate::consumer::source::entry::ENTRY_PARTS;
     use crate::http::NAMESPACE;
 
     pub(crate) fn read(body: &str) -> Result<Document, InvalidDocument> {
@@ -403,17 +422,41 @@ pub(crate) mod tests {
         assert_eq!(document.entries[0].base.as_deref(), Some("?a=1&b=2"));
     }
 
+    /// The feed of the shop that this one is modelled on has all orders in one document.
+    #[test]
+    fn a_document_is_read_up_to_the_bound_of_its_bytes() {
+        let order = |number: usize| {
+            format!(
+                "<entry><title>Order {number}</title><id>tag:example.com/microservice-atom/order/{number}</id>\
+                 <updated>2017-05-01T10:00:05Z</updated><content type=\"application/json\" \
+                 src=\"http://order:8080/order/{number}\"/><summary>This is the order {number}</summary></entry>"
+            )
+        };
+        let count = LARGEST / order(100_000).len();
+        let document = read(&feed(&(0..count).map(order).collect::<String>()));
+        assert_eq!(document.expect("a document").entries.len(), count);
+    }
+
     /// Each element or attribute takes many times the memory of its text.
     #[test]
     fn what_would_take_much_memory_is_refused() {
-        for part in ["<entry/>", "<link/>", "<m:a b=\"\"/>", "<a xmlns:n=\"\"/>"] {
-            let many = feed(&part.repeat(MOST_PARTS + 1));
+        for (part, parts) in [
+            ("<entry/>", 1 + ENTRY_PARTS),
+            ("<link/>", 1),
+            ("<m:a b=\"\"/>", 2),
+            ("<a xmlns:n=\"\"/>", 2),
+        ] {
+            let many = feed(&part.repeat(MOST_PARTS / parts + 1));
             let refused = read(&many);
             assert!(
                 matches!(refused, Err(InvalidDocument::TooManyParts)),
                 "{part}"
             );
         }
+        let mut entries = size_of::<FoundEntry>() * (MOST_PARTS / (1 + ENTRY_PARTS));
+        entries += entries / 2; // to sort them
+        let links = size_of::<Link>() * MOST_PARTS;
+        assert!(entries.max(links) < 128 << 20, "{entries}, {links}");
         // The inside of a content is text to the reader.
         let much = "<b c=\"\"/>".repeat(MOST_PARTS);
         let entry = format!("<entry><id>1</id><content type=\"xhtml\">{much}</content></entry>");

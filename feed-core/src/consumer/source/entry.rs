@@ -1,7 +1,9 @@
 //! An entry of a feed document, and the errors of a document.
 
+use atom_syndication::Content;
 use chrono::{DateTime, Utc};
 
+use super::body::LARGEST;
 use super::charset::Undecodable;
 use crate::event::{EventId, Sequence};
 
@@ -9,8 +11,12 @@ use crate::event::{EventId, Sequence};
 pub(crate) const DEEPEST: usize = 64;
 
 /// The most elements and attributes, without those inside of contents. Each takes many times the
-/// memory of its text (I11). An entry of feed-core has 18.
-pub(crate) const MOST_PARTS: usize = 100_000;
+/// memory of its text (I11): the worst document takes some 130 MiB. An entry of feed-core has 18. One of 16 bytes a part is
+/// refused, and an entry has more than 20 bytes a part.
+pub(crate) const MOST_PARTS: usize = LARGEST / 20;
+
+/// What an entry counts beside its elements and attributes: it takes the memory of so many more.
+pub(crate) const ENTRY_PARTS: usize = 3;
 
 /// Why bytes are no feed document.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +80,7 @@ pub(crate) struct FoundEntry {
     /// Its `xml:base`.
     pub(crate) base: Option<String>,
     /// Its value is text, or elements as they were written.
-    pub(crate) content: Option<atom_syndication::Content>,
+    pub(crate) content: Option<Content>,
     /// The trace context of an event whose data is in the entry.
     pub(crate) traceparent: Option<String>,
     /// Why this entry cannot be read, although the others can.
@@ -89,9 +95,13 @@ impl FoundEntry {
 
     /// Returns true if the entry links to its content.
     pub(crate) fn is_linked(&self) -> bool {
-        self.content
-            .as_ref()
-            .is_some_and(|content| content.src.is_some())
+        self.linked().is_some()
+    }
+
+    /// Returns the content that the entry links to, and the link.
+    pub(crate) fn linked(&self) -> Option<(&Content, &str)> {
+        let content = self.content.as_ref()?;
+        Some((content, content.src()?))
     }
 
     /// Returns the event id; `None` for an id that no feed of feed-core gives.

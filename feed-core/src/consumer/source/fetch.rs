@@ -357,7 +357,7 @@ impl Source {
         let wrong =
             body::check_type(&answer.headers, media_type, answer.names).and_then(
                 |()| match &text {
-                    Ok(text) => body::check_end(&answer.headers, text),
+                    Ok(text) => body::check_end(&answer.headers, media_type, text),
                     Err(_) => Ok(()),
                 },
             );

@@ -1,7 +1,7 @@
 //! Parses an Atom document in one pass, by namespaces whatever their prefixes, within bounds. Keeps
 //! what a consumer needs; `document` interprets it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::str;
 
 use atom_syndication::Content;
@@ -9,11 +9,11 @@ use chrono::{DateTime, Utc};
 use quick_xml::XmlVersion;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event as Xml};
-use quick_xml::name::{Namespace, ResolveResult};
+use quick_xml::name::{Namespace, Prefix, PrefixDeclaration, ResolveResult};
 use quick_xml::{Error as XmlError, NsReader};
 
 use super::date;
-use super::entry::{DEEPEST, FoundEntry, InvalidDocument, MOST_PARTS};
+use super::entry::{DEEPEST, ENTRY_PARTS, FoundEntry, InvalidDocument, MOST_PARTS};
 use crate::event::{LAST_SEQUENCE, is_traceparent};
 use crate::http::NAMESPACE;
 
@@ -181,7 +181,11 @@ impl<'t> Reader<'t> {
     }
 
     fn count(&mut self, element: &BytesStart<'_>) -> Result<(), InvalidDocument> {
-        self.parts += 1 + element.attributes().with_checks(false).count();
+        self.take(1 + element.attributes().with_checks(false).count())
+    }
+
+    fn take(&mut self, parts: usize) -> Result<(), InvalidDocument> {
+        self.parts += parts;
         match self.parts > MOST_PARTS {
             true => Err(InvalidDocument::TooManyParts),
             false => Ok(()),
@@ -207,6 +211,7 @@ impl<'t> Reader<'t> {
         self.children(|reader, name, element| {
             match name {
                 (Vocabulary::Atom, b"entry") => {
+                    reader.take(ENTRY_PARTS)?;
                     let mut entry = reader.entry(element)?;
                     entry.index = feed.entries.len();
                     feed.entries.push(entry);
@@ -225,7 +230,10 @@ impl<'t> Reader<'t> {
                 (Vocabulary::History, b"archive") => feed.archive = true,
                 (Vocabulary::History, b"complete") => feed.complete = true,
                 (Vocabulary::Tombstones, b"deleted-entry") => {
-                    feed.deleted.extend(deleted(element));
+                    if let Some((id, when)) = deleted(element) {
+                        let last = feed.deleted.entry(id).or_insert(when);
+                        *last = when.max(*last);
+                    }
                 }
                 _ => {}
             }
@@ -279,8 +287,8 @@ impl<'t> Reader<'t> {
         Ok(entry)
     }
 
-    /// Returns the inside of a `content`: elements as they were written, or else its text (RFC
-    /// 4287, 4.1.3.3).
+    /// Returns the inside of a `content`: elements as they were written, with the namespaces that they use, or else its
+    /// text (RFC 4287, 4.1.3.3).
     fn content(
         &mut self,
         element: &BytesStart<'t>,
@@ -293,21 +301,60 @@ impl<'t> Reader<'t> {
             ..Content::default()
         };
         let (begin, outside) = (self.position(), self.depth - 1);
-        let (mut end, mut text, mut elements) = (begin, String::new(), false);
+        let (mut end, mut text) = (begin, String::new());
+        let (mut root, mut used) = (None, BTreeSet::new());
         loop {
+            let at = self.position();
             let event = self.next()?;
             if self.depth <= outside {
                 break;
             }
             end = self.position();
-            elements |= matches!(event, Xml::Start(_));
+            if let Xml::Start(element) = &event {
+                add_prefixes(&mut used, element);
+                root.get_or_insert_with(|| (at, element.clone()));
+            }
             if let Err(reason) = append(&mut text, &event).map_err(|error| error.to_string()) {
                 *unreadable = Some(format!("the content cannot be read: {reason}"));
             }
         }
-        let markup = || self.text.get(begin..end).unwrap_or_default().to_owned();
-        content.value = Some(if elements { markup() } else { text });
+        if let Some((at, root)) = root {
+            let declarations = self.declarations(&root, &used)?;
+            let name_end = at + 1 + root.name().as_ref().len();
+            let part = |range| self.text.get(range).unwrap_or_default();
+            text = [part(begin..name_end), &declarations, part(name_end..end)].concat();
+        }
+        content.value = Some(text);
         Ok(content)
+    }
+
+    /// Returns declarations of the `used` prefixes that are declared in or around the current element, and not in `root`,
+    /// the one inside of it: it would lose them. What has no prefix in a feed that has none itself is left as it is, since
+    /// its writer did not mean elements of Atom.
+    fn declarations(
+        &mut self,
+        root: &BytesStart<'_>,
+        used: &BTreeSet<Vec<u8>>,
+    ) -> Result<String, InvalidDocument> {
+        let (mut declarations, mut bindings) = (String::new(), 0);
+        for (prefix, Namespace(uri)) in self.xml.resolver().bindings() {
+            bindings += 1;
+            let (prefix, name) = match prefix {
+                PrefixDeclaration::Default if uri == ATOM.as_bytes() => continue,
+                PrefixDeclaration::Default => (&[][..], "xmlns".to_owned()),
+                PrefixDeclaration::Named(prefix) => {
+                    (prefix, format!("xmlns:{}", String::from_utf8_lossy(prefix)))
+                }
+            };
+            if used.contains(prefix) && value(root, &name).is_none() {
+                let uri = String::from_utf8_lossy(uri);
+                let quote = if uri.contains('"') { "'" } else { "\"" };
+                declarations.extend([" ", &name, "=", quote, &uri, quote]);
+            }
+        }
+        // A long declaration may be copied into each entry.
+        self.take(bindings + declarations.len() / size_of::<Link>())?;
+        Ok(declarations)
     }
 
     /// Returns the text of an element that contains an IRI, a date or a name.
@@ -325,6 +372,23 @@ impl<'t> Reader<'t> {
 
     fn position(&self) -> usize {
         usize::try_from(self.xml.buffer_position()).unwrap_or(usize::MAX)
+    }
+}
+
+/// The most prefixes of a content that are considered.
+const MOST_PREFIXES: usize = 256;
+
+/// Adds the prefixes of an element and its attributes; an empty one for an element that has none.
+fn add_prefixes(used: &mut BTreeSet<Vec<u8>>, element: &BytesStart<'_>) {
+    let (name, mut attributes) = (element.name(), element.attributes());
+    let attributes = attributes.with_checks(false).flatten();
+    let of_attributes = attributes.filter_map(|attribute| attribute.key.prefix());
+    let of_attributes = of_attributes.map(Prefix::into_inner);
+    let own = name.prefix().map_or(&[][..], Prefix::into_inner);
+    for prefix in of_attributes.chain([own]) {
+        if used.len() < MOST_PREFIXES && !used.contains(prefix) {
+            used.insert(prefix.to_vec());
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use sqlx::{FromRow, Row as _};
 
 use super::{
-    Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, NOW, Pool, Row, Transaction, Writer, each, from_row, is_in,
-    list, now_plus, restoring_planner,
+    Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, NOW, Pool, Row, Transaction, Writer, each, from_row,
+    is_in, list, now_plus, restoring_planner,
 };
 use crate::store::consume::{Census, Consume, Held, Parked, Parking, Position};
 use crate::store::sql::sql;
