@@ -431,6 +431,7 @@ impl<B: Backend> Sequencer<B> {
         second: &mut OpenSecond,
     ) -> sqlx::Result<(Duration, Option<(Head, DateTime<Utc>)>)> {
         self.database.check_file()?;
+        self.database.check_addresses()?;
         let mut read = if committed {
             self.number_all(BUSY).await?
         } else {

@@ -64,6 +64,7 @@ use cycle::{pause, prepare, record};
 use measured::counts::Counts;
 use progress::cursors::Cursors;
 use progress::leases::Leases;
+use progress::stale::StaleHead;
 use round::follower::Follower;
 use source::fetch::Source;
 
@@ -168,6 +169,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             fresh_for: Duration::ZERO,
             has_more: false,
             logged: None,
+            stale: StaleHead::default(),
             failed_decision: None,
         };
         Ok(Self { follower, counts })

@@ -117,6 +117,9 @@ VALUES ({version}, '{stored}', TRUE, {begin}{hex}{end}, 0);
         let schema = Schema::of(table, files);
         let applied = self.applied(table).await?;
         migrator.set_ignore_missing(schema.unknown(&applied).is_none());
+        // What has been applied is only checked: no start waits for the lock then.
+        let is_applied = |version| applied.iter().any(|applied| applied.version == version);
+        migrator.set_locking(!files.iter().all(|&(version, ..)| is_applied(version)));
         B::run_migrations(
             &self.shared.pools.writer,
             &migrator,

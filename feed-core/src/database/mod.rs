@@ -1,6 +1,7 @@
 //! A service's own database: connections, transactions that no client can break, migrations.
 
 mod address;
+mod addresses;
 #[cfg(feature = "postgres")]
 pub(crate) mod announce;
 mod measure;
@@ -25,6 +26,7 @@ use crate::store::{Backend, DatabaseError, Pools, Writer, begin_with};
 #[cfg(feature = "postgres")]
 pub(crate) use address::show_server;
 pub use address::{Kind, redact_url};
+use addresses::Addresses;
 pub(crate) use metrics_queries::MetricsQueries;
 pub use migrate::MigrationSql;
 pub use options::{DatabaseOptions, OptionNames};
@@ -55,8 +57,8 @@ pub struct Database<B: Backend> {
 #[derive(Debug)]
 struct Shared<B: Backend> {
     pools: Pools<B>,
-    /// True if transactions go through a pooler.
-    pooled: bool,
+    /// Where transactions go through a pooler.
+    addresses: Option<Addresses>,
     /// What this program has migrated, to compare with what is there later.
     schemas: Mutex<Vec<Schema>>,
     /// Which file it is, if it is one.
@@ -155,7 +157,7 @@ impl<B: Backend> Database<B> {
                 listeners: Arc::new(Semaphore::new(listeners as usize)),
                 file: B::file(&pools.writer),
                 pools,
-                pooled: options.direct_url.is_some(),
+                addresses: Addresses::of(options),
                 schemas: Mutex::default(),
                 metrics_queries: MetricsQueries::default(),
                 health,
@@ -214,8 +216,13 @@ impl<B: Backend> Database<B> {
     ///
     /// # Errors
     ///
-    /// No connection became free in time, or the database is gone.
+    /// No connection became free in time, or the database is gone; or the pooler leads to another one.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, B>> {
+        self.check_addresses()?;
+        self.begin_anywhere().await
+    }
+
+    async fn begin_anywhere(&self) -> sqlx::Result<Transaction<'static, B>> {
         let pools = &self.shared.pools;
         let writer = self.writing_by(&pools.transactions);
         let begin = |limit| begin_with(writer, pools.begin.clone(), limit);
@@ -226,7 +233,11 @@ impl<B: Backend> Database<B> {
             // The task keeps a connection of the host until the answer, and rolls back then.
             self.statement(begin(None)).await
         } else {
-            begin(Some(&self.shared.health)).await
+            let begun = begin(Some(&self.shared.health)).await;
+            if let Err(error) = &begun {
+                self.shared.health.note_standby(error);
+            }
+            begun
         }
     }
 

@@ -68,9 +68,9 @@ impl<B: Backend> Database<B> {
             }
         }
         // Through a pooler, if there is one: it may be away where the database is not.
-        if self.shared.pooled {
-            self.begin().await?;
+        match self.compare_addresses().await? {
+            Some(different) => Err(Problem::unavailable(different)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

@@ -98,6 +98,14 @@ impl ConnectionHealth {
         self.noticed().standby = is_one.then(Instant::now);
     }
 
+    /// Notes from the error of a `BEGIN` that a pooler leads to a standby, whose sessions begin no transaction that writes.
+    pub(crate) fn note_standby(&self, error: &sqlx::Error) {
+        let code = error.as_database_error().and_then(|error| error.code());
+        if code.is_some_and(|code| code == "0A000") {
+            self.noticed().standby = Some(Instant::now());
+        }
+    }
+
     /// Returns true if the last server that accepted a connection was a standby, a moment ago.
     pub(crate) fn is_standby(&self) -> bool {
         let met = self.noticed().standby;

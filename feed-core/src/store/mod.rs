@@ -93,7 +93,8 @@ pub(crate) trait Open: sqlx::Database {
     /// of no further use.
     fn end_open_transaction(connection: &mut Self::Connection) -> impl Answer<()>;
 
-    /// Runs `migrator` while no other instance does, where [`check_place`](Open::check_place) refuses nothing.
+    /// Runs `migrator`, where [`check_place`](Open::check_place) refuses nothing: while no other instance does, unless the
+    /// migrator does not lock.
     fn run_migrations(
         pool: &Pool<Self>,
         migrator: &Migrator,
@@ -108,6 +109,11 @@ pub(crate) trait Open: sqlx::Database {
         _schema: Option<&str>,
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send {
         async { Ok(()) }
+    }
+
+    /// Which database and schema a connection leads to, in a form to compare two connections by.
+    fn identity(_: &mut Self::Connection) -> impl Answer<String> {
+        async { Ok(String::new()) }
     }
 
     /// Sets the sequences of identity columns that are behind the rows of their tables to the highest number there. Only

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use sqlx::{Connection, SqlSafeStr};
 
 use super::file::{FORMAT, Line, Output};
-use super::{TABLES, Table, TransferError};
+use super::{TABLES, Table, TransferError, WHOLE, answered, answered_within};
 use crate::database::Database;
 use crate::store::Backend;
 
@@ -34,11 +34,13 @@ pub async fn export<B: Backend>(
     let mut tx = loop {
         // Number committed events first: on the other database their numbers could differ.
         number_committed(database).await?;
-        let mut tx = connection.begin_with(B::SNAPSHOT.into_sql_str()).await?;
-        if !B::has_unnumbered(&mut tx).await? {
+        // Half-way, it would leave its transaction open; a timeout closes the connection.
+        let begin = connection.begin_with(B::SNAPSHOT.into_sql_str());
+        let mut tx = answered(database, begin).await?;
+        if !answered(database, B::has_unnumbered(&mut tx)).await? {
             break tx;
         }
-        tx.rollback().await?;
+        answered(database, tx.rollback()).await?;
         checks += 1;
         if checks == CHECKS {
             return Err(TransferError::Busy);
@@ -48,21 +50,25 @@ pub async fn export<B: Backend>(
     let mut count = 0;
     output.line(&Line::Format(FORMAT.to_owned()))?;
     for table in TABLES.iter().chain(tables) {
-        let columns = B::columns(&mut tx, table.name).await?;
+        let columns = answered(database, B::columns(&mut tx, table.name)).await?;
         output.line(&Line::Table {
             name: table.name.to_owned(),
             columns: columns.iter().map(|column| column.name.clone()).collect(),
-            last_number: B::last_number(&mut tx, table.name).await?,
+            last_number: answered(database, B::last_number(&mut tx, table.name)).await?,
         })?;
         let (mut rows, mut read) = (B::rows(&mut tx, table.name, &columns), 0);
         let unreadable = |read, error| TransferError::Row(table.name, read + 1, error);
-        while let Some(row) = rows.try_next().await.map_err(|error| match error {
-            // SQLite refuses what is no JSON, such as a BLOB.
-            error @ (sqlx::Error::ColumnDecode { .. }
-            | sqlx::Error::Decode(_)
-            | sqlx::Error::Database(_)) => unreadable(read, error),
-            error => error.into(),
-        })? {
+        loop {
+            let row = answered(database, rows.try_next()).await;
+            let row = row.map_err(|error| match error {
+                // SQLite refuses what is no JSON, such as a BLOB.
+                error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => {
+                    unreadable(read, error)
+                }
+                error @ sqlx::Error::Database(_) if !has_ended(&error) => unreadable(read, error),
+                error => error.into(),
+            })?;
+            let Some(row) = row else { break };
             let row = RawValue::from_string(row);
             let row = row.map_err(|error| unreadable(read, sqlx::Error::Decode(error.into())))?;
             output.line(&Line::Row(row))?;
@@ -71,16 +77,23 @@ pub async fn export<B: Backend>(
         count += read;
     }
     output.close()?;
-    tx.rollback().await?;
+    answered(database, tx.rollback()).await?;
     Ok(count)
+}
+
+/// True if PostgreSQL has ended the session, and says so in place of a row.
+fn has_ended(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code.starts_with("57P") || code == "25P03")
 }
 
 /// Numbers committed events.
 #[cfg(feature = "publish")]
 async fn number_committed<B: Backend>(database: &Database<B>) -> sqlx::Result<()> {
-    let read = B::read_head(database.reader()).await;
+    let read = answered(database, B::read_head(database.reader())).await;
     if read.is_ok_and(|read| read.unnumbered) {
-        B::number(database.numbering(), i64::MAX).await?;
+        let all = B::number(database.numbering(), i64::MAX);
+        answered_within(WHOLE, database, all).await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::file::{Input, Line};
-use super::{TABLES, Table, TransferError};
+use super::{TABLES, Table, TransferError, WHOLE, answered, answered_within};
 use crate::database::Database;
 use crate::store::Backend;
 use crate::store::transfer::Column;
@@ -37,7 +37,7 @@ pub async fn import<B: Backend>(
     let mut input = Input::open(file)?;
     let known: Vec<&Table> = TABLES.iter().chain(tables).collect();
     let mut tx = database.begin().await?;
-    make_room::<B>(&mut tx, &known).await?;
+    make_room(database, &mut tx, &known).await?;
     let (mut count, mut rest) = (0, known.iter());
     let mut rows = Rows::none();
     while let Some(line) = input.line()? {
@@ -48,18 +48,19 @@ pub async fn import<B: Backend>(
                 columns,
                 last_number,
             } => {
-                rows.insert::<B>(&mut tx).await?;
+                rows.insert(database, &mut tx).await?;
                 let Some(table) = rest.next().filter(|table| table.name == name) else {
                     return Err(input.wrong(format!("table {name} is not expected here")));
                 };
-                let ours = B::columns(&mut tx, table.name).await?;
+                let ours = answered(database, B::columns(&mut tx, table.name)).await?;
                 if ours.iter().map(|column| &column.name).ne(&columns) {
                     return Err(input.wrong(format!(
                         "table {name} has other columns here: the file is of another version"
                     )));
                 }
                 if let Some(last) = last_number {
-                    B::number_after(&mut tx, table.name, last).await?;
+                    let numbered = B::number_after(&mut tx, table.name, last);
+                    answered(database, numbered).await?;
                 }
                 rows = Rows::of(table.name, ours);
             }
@@ -67,30 +68,31 @@ pub async fn import<B: Backend>(
                 rows.push(row.get());
                 count += 1;
                 if rows.is_enough() {
-                    rows.insert::<B>(&mut tx).await?;
+                    rows.insert(database, &mut tx).await?;
                 }
             }
         }
     }
-    rows.insert::<B>(&mut tx).await?;
+    rows.insert(database, &mut tx).await?;
     if rest.next().is_some() {
         return Err(TransferError::Cut);
     }
     match import {
-        Import::ForGood => tx.commit().await?,
-        Import::OnTrial => tx.rollback().await?,
+        Import::ForGood => answered_within(WHOLE, database, tx.commit()).await?,
+        Import::OnTrial => answered_within(WHOLE, database, tx.rollback()).await?,
     }
     Ok(count)
 }
 
 /// Removes the rows of a new database; returns an error if there are more.
 async fn make_room<B: Backend>(
+    database: &Database<B>,
     tx: &mut B::Connection,
     tables: &[&Table],
 ) -> Result<(), TransferError> {
     // Begin with the tables that reference others.
     for Table { name, seeds } in tables.iter().rev() {
-        let emptied = B::empty(tx, name).await?;
+        let emptied = answered_within(WHOLE, database, B::empty(tx, name)).await?;
         if emptied != *seeds {
             return Err(TransferError::Used(name));
         }
@@ -130,11 +132,16 @@ impl Rows {
         self.count == ROWS || self.array.len() >= BYTES
     }
 
-    async fn insert<B: Backend>(&mut self, tx: &mut B::Connection) -> sqlx::Result<()> {
+    async fn insert<B: Backend>(
+        &mut self,
+        database: &Database<B>,
+        tx: &mut B::Connection,
+    ) -> sqlx::Result<()> {
         if self.count > 0 {
             self.array.push(']');
             let array = std::mem::take(&mut self.array);
-            B::insert(tx, self.table, &self.columns, array).await?;
+            let inserted = B::insert(tx, self.table, &self.columns, array);
+            answered(database, inserted).await?;
             self.count = 0;
         }
         Ok(())

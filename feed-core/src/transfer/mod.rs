@@ -9,6 +9,11 @@ mod import;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::database::Database;
+use crate::database::timeout::TRANSACTION;
+use crate::store::Backend;
 
 pub use export::export;
 pub use import::{Import, import};
@@ -93,6 +98,29 @@ const TABLES: &[Table] = &[
     Table::new("feed_decision"),
     Table::new("feed_undo"),
 ];
+
+/// The longest time for a statement that changes all rows of a table, and for a commit of them.
+const WHOLE: Duration = Duration::from_secs(600);
+
+/// The outcome of one statement, or the next row.
+async fn answered<B: Backend, T>(
+    database: &Database<B>,
+    statement: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    answered_within(TRANSACTION, database, statement).await
+}
+
+/// A connection may fall silent. A file always answers, if only that it is locked.
+async fn answered_within<B: Backend, T>(
+    longest: Duration,
+    database: &Database<B>,
+    statement: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    match B::ONE_WRITER {
+        true => statement.await,
+        false => database.within(longest, statement).await,
+    }
+}
 
 /// Why a database was not moved. The new database and the file are unchanged.
 #[derive(Debug, thiserror::Error)]

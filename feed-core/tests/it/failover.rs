@@ -89,6 +89,48 @@ async fn a_standby_is_given_up_and_said_until_the_address_leads_to_the_primary()
     write(&database).await.unwrap();
 }
 
+/// The detail of the problem that keeps it from being ready, once that has this text.
+async fn not_ready(database: &Database<Postgres>, text: &str) {
+    until(text, async || {
+        let problem = database.ready().await.err()?;
+        assert_eq!(problem.status(), 503);
+        problem.detail().contains(text).then_some(())
+    })
+    .await;
+}
+
+/// A pooler follows the address in a session for each transaction, so its old sessions are ended here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_written_while_the_pooler_leads_to_another_server() {
+    const DIFFERENT: &str = "have to lead to the same database";
+    let pair = Pair::start().await;
+    let options = DatabaseOptions::new(pair.url()).direct(&pair.primary.url);
+    let database = Database::<Postgres>::open(options).await.unwrap();
+    let sequence = "CREATE SEQUENCE test_sequence";
+    database.writer().execute(sequence).await.unwrap();
+    database.ready().await.unwrap();
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    pair.lead_to(&pair.standby);
+    tables::number(&pair.primary.url, end).await;
+    not_ready(&database, "leads to a standby").await;
+
+    tables::texts(&pair.standby.url, "SELECT pg_promote()::text").await;
+    // Before anything asks whether it is ready.
+    until("it is noticed", async || {
+        let refused = database.begin().await.err()?.to_string();
+        refused.contains(DIFFERENT).then_some(())
+    })
+    .await;
+    not_ready(&database, DIFFERENT).await;
+
+    pair.lead_to(&pair.primary);
+    tables::number(&pair.standby.url, end).await;
+    until("it is noticed", async || database.begin().await.ok()).await;
+    database.ready().await.unwrap();
+    write(&database).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_is_opened_for_reading_alone() {
     let pair = Pair::start().await;

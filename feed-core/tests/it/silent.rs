@@ -5,6 +5,7 @@ use std::time::Duration;
 use feed_core::consumer::{
     Compared, DecideError, Handle, Period, Reconcile, ReconcileError, reconcile,
 };
+use feed_core::transfer::{Import, TransferError, export, import};
 use feed_core::{Database, DatabaseOptions, Received, Subscription};
 use futures_util::future::join_all;
 use harness::wire::{Lost, Wire};
@@ -96,6 +97,110 @@ async fn a_start_that_is_given_up_leaves_no_lock_in_the_pool_of_a_host() {
     locks(0).await;
 }
 
+/// What a migrating session sends once it holds the lock that all starts wait for.
+const AFTER_THE_LOCK: &str = "SET lock_timeout = '2s'";
+
+/// Well below the limits of the system, and of migrations.
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(Duration::from_secs(60), work).await;
+    done.expect("it ends")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrations_are_tried_again_when_their_connection_falls_silent() {
+    let silenced = [
+        "pg_advisory_lock",
+        AFTER_THE_LOCK,
+        "_feed_migrations ORDER BY version",
+        "CREATE TABLE feed_outbox",
+    ];
+    let starts = silenced.map(async |text| {
+        let fresh = FreshDatabase::postgres().await;
+        let wire = wire_before(&fresh).await;
+        wire.silence(text);
+        soon(Database::<Postgres>::open(&wire.url)).await.unwrap();
+        assert!(wire.is_silent(), "{text}");
+    });
+    join_all(starts).await;
+}
+
+/// The machine of the start has lost its power: it sends nothing more, and the server does not know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_has_disappeared_keeps_no_other_waiting() {
+    let fresh = FreshDatabase::postgres().await;
+    let wire = wire_before(&fresh).await;
+    wire.silence(AFTER_THE_LOCK);
+    let url = wire.url.clone();
+    let start = tokio::spawn(async move { Database::<Postgres>::open(&url).await });
+    until("it is silent", async || wire.is_silent()).await;
+    start.abort();
+    soon(Database::<Postgres>::open(fresh.url())).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_without_migrations_to_run_waits_for_none() {
+    let fresh = FreshDatabase::postgres().await;
+    Database::<Postgres>::open(fresh.url()).await.unwrap();
+    let mut other = tables::postgres(fresh.url()).await;
+    other.lock().await.unwrap();
+    soon(Database::<Postgres>::open(fresh.url())).await.unwrap();
+    other.unlock().await.unwrap();
+}
+
+/// Waits until a connection is silent; `all` are then.
+async fn silent(wire: &Wire, all: bool) {
+    until("it is silent", async || wire.is_silent()).await;
+    if all {
+        wire.silence_all();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_ends_when_its_connection_falls_silent() {
+    let (source, target) = (
+        FreshDatabase::postgres().await,
+        FreshDatabase::postgres().await,
+    );
+    let publisher = Publisher::<Postgres>::open(source.url()).await;
+    publisher.publish(3).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("export");
+    export(&publisher.database, &[], &file).await.unwrap();
+    // The server ends the transaction, and says so unless all is silent.
+    let exporting = [true, false];
+    let exporting = exporting.map(async |all| {
+        let wire = wire_before(&source).await;
+        let database = Database::<Postgres>::open(&wire.url).await.unwrap();
+        wire.silence("transfer::rows");
+        let unfinished = directory.path().join(all.to_string());
+        let exporting = soon(export(&database, &[], &unfinished));
+        let (failed, ()) = tokio::join!(exporting, silent(&wire, all));
+        match failed.unwrap_err() {
+            TransferError::Database(sqlx::Error::Io(_)) if all => {}
+            TransferError::Database(sqlx::Error::Database(_)) if !all => {}
+            error => panic!("{error:?}"),
+        }
+        assert!(!unfinished.exists());
+    });
+    let importing = async {
+        let wire = wire_before(&target).await;
+        let database = Database::<Postgres>::open(&wire.url).await.unwrap();
+        wire.silence("transfer::insert");
+        let importing = soon(import(&database, &[], &file, Import::ForGood));
+        let (failed, ()) = tokio::join!(importing, silent(&wire, true));
+        assert!(
+            matches!(failed, Err(TransferError::Database(sqlx::Error::Io(_)))),
+            "{failed:?}"
+        );
+        until("nothing of it is left", async || {
+            let target = Database::<Postgres>::open(target.url()).await.unwrap();
+            import(&target, &[], &file, Import::OnTrial).await.is_ok()
+        })
+        .await;
+    };
+    tokio::join!(join_all(exporting), importing);
+}
+
 /// Listening is only waiting: nothing else says that the connection is dead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_listener_is_replaced() {
@@ -149,28 +254,25 @@ async fn comparisons_decisions_and_sweeps_end_when_their_connections_fall_silent
     let database = consumer_database::<Postgres>(&wire.url).await;
     let consumer = consumer(&database, &feed, Recorder::default()).await;
     let handle = consumer.handle();
-    let silent = async |wire: &Wire| until("it is silent", async || wire.is_silent()).await;
-
     wire.silence("subscription::set_reconciled");
     let comparing = tokio::spawn(async move {
         reconcile::<_, Nothing>(&handle, Period::default(), |_, _| ()).await
     });
-    silent(&wire).await;
+    silent(&wire, false).await;
     wire.silence("undo::sweep");
     let running = tokio::spawn(consumer.run());
-    silent(&wire).await;
+    silent(&wire, false).await;
     let other = wire_before(&fresh).await;
     let database = Database::<Postgres>::open(&other.url).await.unwrap();
     let subscription = Subscription::new("order", feed.parse().unwrap());
     let operator = Handle::open(database, subscription).await.unwrap();
     other.silence("subscription::pause");
     let pausing = tokio::spawn(async move { operator.pause("a check", "eve").await });
-    silent(&other).await;
     // The server would end the transaction, and say so.
-    other.silence_all();
+    silent(&other, true).await;
     // What is swept next.
     wire.silence("claim::sweep");
-    silent(&wire).await;
+    silent(&wire, false).await;
     running.abort();
 
     let compared = comparing.await.unwrap();

@@ -70,6 +70,7 @@ pub(crate) async fn renew_if_due<B: Backend>(
 
 /// Renews, then acquires or releases partitions.
 pub(crate) async fn renew<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {
+    instance.database.check_addresses()?;
     let rebalanced = rebalanced(instance, leases);
     instance.database.within(TRANSACTION, rebalanced).await
 }

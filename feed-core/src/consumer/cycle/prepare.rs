@@ -18,6 +18,7 @@ pub(in crate::consumer) async fn prepare<B: Backend, E: Effect<B>>(
 ) -> Result<Option<Polled>, PollError> {
     // An event that were taken now would be taken again after the file is restored.
     follower.instance.database.check_file()?;
+    follower.instance.database.check_addresses()?;
     renew_if_due(&follower.instance, &follower.leases).await?;
     let signals = follower.leases.signals.borrow().clone();
     if signals.decision.is_some() {

@@ -18,6 +18,7 @@ use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::option_names::FeedOptionNames;
 use crate::consumer::source::prefetch::{Prefetch, Step};
 use crate::consumer::source::walk::{Walk, WalkError};
+use crate::event::Sequence;
 use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::Position;
@@ -101,7 +102,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
             None if gathered.is_empty() => follower.cursors.see(at.clone()),
             None => {}
         }
-        log_progress(follower);
+        log_progress(follower, begin);
         if last {
             break;
         }
@@ -137,13 +138,13 @@ pub(super) async fn contradiction<B: Backend, E: Effect<B>>(
     Ok(None)
 }
 
-/// Logs the progress from time to time.
-fn log_progress<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) {
+/// Logs the progress from time to time, if there is any since `begin`.
+fn log_progress<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>, begin: Sequence) {
     let head = follower.leases.known_head().unwrap_or(0);
     let sequence = follower.cursors.seen.sequence;
     let logged = follower.logged;
     let soon = logged.is_some_and(|logged| logged.elapsed().as_secs() < 2);
-    if soon && sequence < head {
+    if sequence == begin || soon && sequence < head {
         return;
     }
     follower.logged = Some(Instant::now());

@@ -13,6 +13,7 @@ use crate::consumer::effect::Effect;
 use crate::consumer::outcome::{PollError, Polled};
 use crate::consumer::progress::cursors::Cursors;
 use crate::consumer::progress::leases::Leases;
+use crate::consumer::progress::stale::StaleHead;
 use crate::consumer::sanitize::sanitize;
 use crate::consumer::source::content::Arrival;
 use crate::consumer::source::fetch::Source;
@@ -36,6 +37,7 @@ pub(in crate::consumer) struct Follower<B: Backend, E> {
     pub(in crate::consumer) has_more: bool,
     /// When the progress was last logged.
     pub(in crate::consumer) logged: Option<Instant>,
+    pub(in crate::consumer) stale: StaleHead,
     /// The decision whose last execution failed.
     pub(in crate::consumer) failed_decision: Option<i64>,
 }

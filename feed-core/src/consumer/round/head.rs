@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::backfill::take_unnumbered;
 use super::catch_up::{catch_up, contradiction};
@@ -94,6 +95,20 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     match new.document.cursor.clone() {
         Some(cursor) => {
             // A head below the cursor contains nothing new: it may come from a cache.
+            let seen = follower.cursors.seen.sequence;
+            if follower
+                .stale
+                .is_news(cursor.sequence, seen, Instant::now())
+            {
+                warn!(
+                    sequence = seen,
+                    head = cursor.sequence,
+                    "the head at {} is more than a minute old: it ends at event {}, and event {seen} has been taken; a cache \
+                     or an instance of the publisher there is out of date",
+                    url(),
+                    cursor.sequence
+                );
+            }
             follower.leases.heard(Some(cursor.sequence));
             take_head(follower, new, &cursor).await
         }

@@ -1,5 +1,5 @@
-//! Opens the pools of PostgreSQL, directly or through a pooler, and runs migrations while no other instance
-//! does. Everything here ends within a limit, and logs what it waits for.
+//! Opens the pools of PostgreSQL, directly or through a pooler. Everything here ends within a limit, and logs what it waits
+//! for.
 
 use std::future::ready;
 use std::io;
@@ -9,17 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, PgPool, Postgres, SqlSafeStr, SqlStr,
-};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgPool, Postgres, SqlSafeStr, SqlStr};
 use tracing::{info, warn};
 
+use super::migrate::run_migrations;
 use super::session;
 use crate::database::announce::announced;
-use crate::database::timeout::{ConnectionHealth, STATEMENT};
+use crate::database::timeout::ConnectionHealth;
 use crate::database::{DatabaseOptions, Kind, OptionNames, has_none_free, redact_url, show_server};
 use crate::http::with_causes;
 use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools, Writer};
@@ -41,19 +40,8 @@ const TESTED: Duration = Duration::from_secs(1);
 /// Why a pool refuses a connection that a standby has accepted.
 const IS_STANDBY: &str = "the server is a standby, which cannot be written to";
 
-/// The longest time for the migrations of one program: they may rewrite tables of millions of rows.
-const MIGRATIONS: Duration = Duration::from_secs(3600);
-
 /// How to make a database of any server with an encoding that has all characters.
 const NEW_DATABASE: &str = "create a database with ENCODING 'UTF8' TEMPLATE template0";
-
-/// How long migrations wait for an instance that is migrating.
-const TURN_TIMEOUT: &str = "SET lock_timeout = '10min'";
-
-/// How long a migration waits for what another session has locked. All statements of other instances queue behind it
-/// meanwhile, so it gives up before they do (three seconds), and the start is tried again. Five older migrations (0005, 0007,
-/// 0010, 0011 and 0012) set five seconds for themselves: docs/upgrade.md says what that means.
-const MIGRATION_LOCK_TIMEOUT: &str = "SET lock_timeout = '2s'";
 
 /// The largest `max_connections` of PostgreSQL. A pool has a place for each connection from the start.
 const MOST: u32 = 262_143;
@@ -205,51 +193,17 @@ impl Open for Postgres {
         Ok(raised)
     }
 
-    /// Holds sqlx's advisory lock meanwhile.
     async fn run_migrations(
         pool: &PgPool,
         migrator: &Migrator,
         schema: Option<&str>,
         health: &ConnectionHealth,
     ) -> Result<(), DatabaseError> {
-        let mut connection = Writer::new(pool, true).acquire().await?;
-        // Also where the caller stops waiting: sqlx's lock lasts as long as the session.
-        connection.close_on_drop();
-        let session = health.within(STATEMENT, async {
-            connection.execute(TURN_TIMEOUT).await?;
-            session::id(&mut connection).await
-        });
-        let session = session.await?;
-        let describe = async || {
-            let blocker = health.within(ANSWER, session::blocker(pool, session)).await;
-            match blocker.ok().flatten() {
-                Some(other) => format!("for migrations; {other} holds a lock that they need"),
-                None => "for migrations, which are running".to_owned(),
-            }
-        };
-        let migrating = async {
-            connection.lock().await?;
-            // No instance makes tables between this and ours.
-            session::check_place(&mut connection, &migrator.table_name, schema).await?;
-            let run = async {
-                if let Some(schema) = schema {
-                    session::enter(&mut connection, schema).await?;
-                }
-                connection.execute(MIGRATION_LOCK_TIMEOUT).await?;
-                migrator.run_direct(None, &mut *connection, false).await
-            };
-            run.await.map_err(DatabaseError::Migrate)
-        };
-        let migrated = announced(MIGRATIONS, describe, migrating).await;
-        // Its settings are not those of the pool.
-        let _ = tokio::time::timeout(ANSWER, connection.close()).await;
-        match migrated {
-            Some(Err(DatabaseError::Migrate(error))) if is_lock_timeout(&error) => {
-                Err(DatabaseError::Locked(error))
-            }
-            Some(migrated) => migrated,
-            None => Err(DatabaseError::MigrationsTimedOut),
-        }
+        run_migrations(pool, migrator, schema, health).await
+    }
+
+    async fn identity(connection: &mut PgConnection) -> sqlx::Result<String> {
+        Ok(session::identity(connection).await?.0)
     }
 }
 
@@ -597,14 +551,4 @@ fn pool_of(connections: u32, health: &ConnectionHealth) -> PgPoolOptions {
                 Ok(matches!(answered, Ok(Ok(()))))
             })
         })
-}
-
-fn is_lock_timeout(error: &MigrateError) -> bool {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            let code = error.as_database_error().and_then(|error| error.code());
-            code.is_some_and(|code| code == "55P03")
-        }
-        _ => false,
-    }
 }

@@ -5,6 +5,7 @@ mod connect;
 mod consume;
 mod dialect;
 mod error;
+mod migrate;
 #[cfg(feature = "consume")]
 mod operate;
 #[cfg(feature = "publish")]

@@ -327,6 +327,20 @@ pub(super) async fn blocker(other: &sqlx::PgPool, waiting: i32) -> sqlx::Result<
     .await
 }
 
+/// Ends a session that waits for a statement, if it has done so for some seconds. Returns true if that session is there no
+/// more.
+pub(super) async fn end_if_idle(other: &sqlx::PgPool, session: i32) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT -- session::end_if_idle
+         COALESCE((SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE pid = $1 AND state LIKE 'idle%' AND state_change < clock_timestamp() - interval '4 s'),
+                  NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1))",
+    )
+    .bind(session)
+    .fetch_one(other)
+    .await
+}
+
 /// How many connections the role and the database may have at this moment's settings, if that is limited.
 pub(super) async fn connection_limit(session: &mut PgConnection) -> sqlx::Result<Option<i32>> {
     let sql = "SELECT -- session::connection_limit
