@@ -323,7 +323,8 @@ pub(crate) trait Consume: sqlx::Database {
     fn epochs(pool: &Pool<Self>, s: &str) -> impl Answer<Vec<String>>;
 
     /// Halts the subscription until an operator decides. Returns false if it is halted already, or if this instance no
-    /// longer holds the partition: an operator may have decided about the reason since.
+    /// longer holds the partition at its position: an operator may have decided about the reason since, or a server have
+    /// lost commits.
     fn halt(
         writer: Writer<'_, Self>,
         s: &str,

@@ -91,6 +91,7 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
         let (_, s, me) = self.instance.scope();
         let halted = B::halt(self.instance.database.writing(), s, me, held, &reason);
         if !self.instance.database.statement(halted).await? {
+            self.cursors.forget();
             self.leases.look_now();
             return Ok(Polled::Interrupted);
         }

@@ -97,13 +97,16 @@ impl Consume for Db {
              WHERE name = $1 AND halted IS NULL
                AND EXISTS (SELECT 1 FROM feed_partition
                            WHERE subscription = $1 AND lease_owner = $3 AND partition = $4
-                             AND lease_epoch = $5)"
+                             AND lease_epoch = $5 AND sequence = $6
+                             AND CASE sequence WHEN 0 THEN COALESCE(anchor, '') ELSE '' END = $7)"
         ))
         .bind(s)
         .bind(reason)
         .bind(me)
         .bind(held.partition)
         .bind(held.lease_epoch)
+        .bind(held.position.sequence)
+        .bind(held.position.mark())
         .execute(&mut *writer.acquire().await?)
         .await?;
         Ok(halted.rows_affected() == 1)
