@@ -1,6 +1,8 @@
 //! Connections that come back to the pool of a host in the middle of a transaction: of a `begin` that was dropped half-way on
 //! PostgreSQL, and of one that SQLite has ended by itself. Nothing of ours stays uncommitted there, and nothing stops.
 
+use std::time::Duration;
+
 use feed_core::{Database, DatabaseOptions, NewEvent};
 use futures_util::future::join_all;
 use harness::{FreshDatabase, tables};
@@ -11,7 +13,7 @@ use crate::faulty_effect::{FaultyEffect, Mistake, Scene};
 use crate::host::Host;
 use crate::mistakes::FAILS_FOR_ALL;
 use crate::support::{
-    BASE, Publisher, Recorder, consumer, create_effect_table, effects, serve, urns,
+    BASE, Publisher, Recorder, create_effect_table, effects, serve, urns, waiting_consumer,
 };
 
 harness::on_both_databases! {
@@ -72,7 +74,8 @@ async fn a_feed_and_a_consumer_work_on<B: LeftOpen>(url: &str) {
     create_effect_table(&database).await;
     let publisher = Publisher::on(database.clone(), BASE).await;
     let feed = serve(publisher.feed.router()).await + "/feed";
-    let mut consumer = consumer(&database, &feed, Recorder::default()).await;
+    let waiting = waiting_consumer(&database, &feed, Recorder::default(), Duration::ZERO);
+    let mut consumer = waiting.await;
     let mut ids = Vec::new();
     for how in B::HOW {
         B::leave_open(&pool, how).await;
