@@ -40,6 +40,9 @@ pub(crate) struct Window {
     /// stored none.
     #[serde(default)]
     remembered: Vec<u32>,
+    /// A hash of the address of the newest page, in an archive. Older versions stored none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    archive: Option<u32>,
 }
 
 impl Window {
@@ -58,6 +61,7 @@ impl Window {
             newest: ids.clone().take(NEWEST).map(str::to_owned).collect(),
             updated: newest.first().map(|entry| entry.updated),
             remembered: Vec::new(),
+            archive: archive_of(document),
         };
         (window.shown > 0).then(|| window.and_before(ids.chain(ids_of(document))))
     }
@@ -88,6 +92,7 @@ impl Window {
             newest: vec![text.to_owned()],
             updated: None,
             remembered: Vec::new(),
+            archive: None,
         })
     }
 
@@ -112,8 +117,8 @@ impl Window {
         ids_of(document).filter(is_known).collect()
     }
 
-    /// Returns what `document` shows of this window, of which `expected` entries were in no newer document. It `repeats` old
-    /// entries, whatever older documents show, if it is the head of an archive.
+    /// Returns what `document` shows of this window, of which `expected` entries were in no newer document. If it is the head of an
+    /// archive with new pages, it `repeats` old entries, whatever these show.
     fn found_in(
         &self,
         document: &Document,
@@ -226,8 +231,10 @@ impl Search {
             remembered => remembered.saturating_sub(before),
         };
         self.known.extend(known.iter().map(|id| (*id).to_owned()));
-        let repeats = number == 0 && document.has_archive();
-        self.is_archived |= repeats;
+        self.is_archived |= number == 0 && document.has_archive();
+        let archive = archive_of(document);
+        let has_no_new_page = archive.is_some() && archive == self.window.archive;
+        let repeats = number == 0 && document.has_archive() && !has_no_new_page;
         self.has_room = document.entries.len() < self.window.shown;
         match self
             .window
@@ -279,6 +286,11 @@ enum Found {
 /// Returns the ids of the entries, newest first.
 pub(crate) fn ids_of(document: &Document) -> impl Iterator<Item = &str> {
     document.entries.iter().rev().map(|entry| entry.id.as_str())
+}
+
+fn archive_of(document: &Document) -> Option<u32> {
+    let newest_page = document.link("prev-archive", None).ok().flatten()?;
+    Some(hash(newest_page.as_str()))
 }
 
 /// Returns what is stored of an id. Two ids that share it are no risk: a few entries prove nothing.
