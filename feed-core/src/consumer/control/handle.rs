@@ -151,8 +151,8 @@ impl<B: Backend> Handle<B> {
         self.database.statement(halted).await
     }
 
-    /// Returns true if nothing was ever taken, parked or resumed: then [`ResumeFrom::Now`](super::decision::ResumeFrom::Now) lets the
-    /// subscription begin at the newest event.
+    /// Returns true if nothing was ever taken, parked or resumed. The subscription may then begin at the newest event, by
+    /// [`ResumeFrom::Now`](super::decision::ResumeFrom::Now).
     ///
     /// # Errors
     ///
