@@ -162,6 +162,8 @@ pub(crate) struct Parked {
     pub(crate) event_id: String,
     pub(crate) event: String,
     pub(crate) attempts: i64,
+    /// The last decision to retry it, or to take its skip back.
+    pub(crate) decision: Option<i64>,
 }
 
 /// What the instances of a subscription have reported with their renewals, taken together.
@@ -384,12 +386,13 @@ pub(crate) trait Consume: sqlx::Database {
     /// Removes a parked event, since it was applied or skipped; returns false if it is not there.
     fn unpark(tx: &mut Transaction<'_, Self>, s: &str, event_id: &str) -> impl Answer<bool>;
 
-    /// Records that another attempt failed.
+    /// Records that another attempt failed, which has seen that decision. A newer one to retry it stays due.
     fn postpone(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         event_id: &str,
         reason: &str,
         retry_in: Option<i64>,
+        seen: Option<i64>,
     ) -> impl Answer<()>;
 }

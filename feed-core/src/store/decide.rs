@@ -10,7 +10,7 @@ use sqlx::{Pool, Transaction};
 
 use super::Writer;
 use super::answer::Answer;
-use super::operate::{ParkedEvent, instant, moment};
+use super::operate::{ParkedEvent, SkippedEvent, instant, moment};
 use crate::consumer::Selection;
 
 /// A decision of an operator.
@@ -58,7 +58,7 @@ pub(crate) enum Verb {
 }
 
 /// How the outcome of a decision begins that has changed nothing.
-const NOT_CARRIED_OUT: &str = "not carried out: ";
+pub(crate) const NOT_CARRIED_OUT: &str = "not carried out: ";
 
 /// Returns the outcome of a decision that has changed nothing.
 pub(crate) fn not_carried_out(reason: impl Display) -> String {
@@ -167,6 +167,9 @@ pub(crate) trait Decide: sqlx::Database {
     /// Returns true if an instance has begun to execute an open decision.
     fn is_under_way(tx: &mut Transaction<'_, Self>, s: &str) -> impl Answer<bool>;
 
+    /// Returns true if a replay is open, whether an instance has begun to execute it or not.
+    fn is_replay_open(tx: &mut Transaction<'_, Self>, s: &str) -> impl Answer<bool>;
+
     /// Records how far a decision is executed; returns false if it was taken back meanwhile.
     fn set_outcome(
         tx: &mut Transaction<'_, Self>,
@@ -260,6 +263,13 @@ pub(crate) trait Decide: sqlx::Database {
         position: i64,
         undo: i64,
     ) -> impl Answer<u64>;
+
+    /// Returns the last event of a subject whose skip can still be undone.
+    fn skipped_before(
+        pool: &Pool<Self>,
+        s: &str,
+        subject: &str,
+    ) -> impl Answer<Option<SkippedEvent>>;
 
     /// Returns the number of events that are skipped by this decision.
     fn skipped_by(pool: &Pool<Self>, position: i64) -> impl Answer<i64>;

@@ -18,6 +18,8 @@ pub(crate) mod operate;
 mod postgres;
 #[cfg(feature = "publish")]
 pub(crate) mod publish;
+#[cfg(feature = "consume")]
+pub(crate) mod replay;
 mod sides;
 mod sql;
 #[cfg(feature = "sqlite")]

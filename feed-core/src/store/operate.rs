@@ -59,6 +59,29 @@ pub struct ParkedEvent {
     pub retry_at: Option<DateTime<Utc>>,
 }
 
+impl ParkedEvent {
+    /// Returns its number, subject and id, as operators read it: `event 17 of order/4, urn:uuid:…`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        name(self.sequence, &self.subject, &self.id)
+    }
+}
+
+impl SkippedEvent {
+    /// Returns its number, subject and id, as [`ParkedEvent::name`] does.
+    #[must_use]
+    pub fn name(&self) -> String {
+        name(self.sequence, &self.subject, &self.id)
+    }
+}
+
+fn name(sequence: Option<Sequence>, subject: &str, id: &str) -> String {
+    match sequence {
+        Some(sequence) => format!("event {sequence} of {subject}, {id}"),
+        None => format!("an event of {subject}, {id}"),
+    }
+}
+
 /// An attempt to apply an event that is parked.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
@@ -284,9 +307,19 @@ pub(crate) trait Operate: sqlx::Database {
     /// Returns the newest `limit` events without an effect.
     fn skipped(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<SkippedEvent>>;
 
-    /// Ends a halt; records where the subscription begins now, if that changes.
-    fn unhalt(tx: &mut Transaction<'_, Self>, s: &str, begins: Option<Sequence>)
-    -> impl Answer<()>;
+    /// Returns true if nothing was ever taken, parked or resumed: then the subscription may begin at the newest event.
+    fn is_new(pool: &Pool<Self>, s: &str) -> impl Answer<bool>;
+
+    /// Ends a halt, or lets a [new](Self::is_new) subscription begin; records where it begins now, if that changes. Returns
+    /// false if it is neither halted nor new. Its decision must still be open: afterwards it is not new.
+    fn unhalt(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        begins: Option<Sequence>,
+    ) -> impl Answer<bool>;
+
+    /// Locks the subscription against other operators.
+    fn lock_subscription(tx: &mut Transaction<'_, Self>, s: &str) -> impl Answer<()>;
 
     /// Pauses the subscription; returns false if it is paused already.
     fn pause(tx: &mut Transaction<'_, Self>, s: &str, reason: &str, by: &str) -> impl Answer<bool>;
@@ -309,47 +342,6 @@ pub(crate) trait Operate: sqlx::Database {
 
     /// Fences transactions in flight, and instances that do not know of a decision yet.
     fn fence(tx: &mut Transaction<'_, Self>, s: &str) -> impl Answer<()>;
-
-    /// Returns the parked events after a sequence and an id, by both.
-    fn parked_after(
-        pool: &Pool<Self>,
-        s: &str,
-        sequence: Sequence,
-        id: &str,
-        limit: i64,
-    ) -> impl Answer<Vec<(Sequence, String)>>;
-
-    /// Leaves parked events to the operator, for `reason` if they only waited, and takes their sequences from them: the feed
-    /// does not have them.
-    fn keep_parked(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        ids: &[&str],
-        reason: &str,
-    ) -> impl Answer<()>;
-
-    /// Returns the ids after `after` of events from the sequence `from` on that are claimed, parked or passed over, and that no
-    /// operator has skipped; of all events if `from` is 1. Parked events without a sequence are not among them.
-    fn repeated(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        from: Sequence,
-        after: &str,
-        limit: i64,
-    ) -> impl Answer<Vec<String>>;
-
-    /// Drops the claims of events, and what is parked or passed over of them, so that they are applied again.
-    fn forget(tx: &mut Transaction<'_, Self>, s: &str, ids: &[&str]) -> impl Answer<()>;
-
-    /// Returns the events after the id `after` that a decision must not repeat, by their ids: id, sequence and subject. These
-    /// are the parked and skipped ones; for a replay those from its sequence on that an operator has skipped.
-    fn decided(
-        pool: &Pool<Self>,
-        s: &str,
-        replay: Option<Sequence>,
-        after: &str,
-        limit: i64,
-    ) -> impl Answer<Vec<(String, Option<Sequence>, String)>>;
 
     /// Returns which of these events have no effect, since they are parked or were skipped.
     fn without_effect(pool: &Pool<Self>, s: &str, ids: &[&str]) -> impl Answer<Vec<String>>;

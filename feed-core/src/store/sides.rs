@@ -20,6 +20,7 @@ pub(crate) trait ConsumeSide:
     + super::decide::Decide
     + super::operate::NativeOperate
     + super::operate::Operate
+    + super::replay::Replay
 {
 }
 #[cfg(feature = "consume")]
@@ -29,6 +30,7 @@ impl<B> ConsumeSide for B where
         + super::decide::Decide
         + super::operate::NativeOperate
         + super::operate::Operate
+        + super::replay::Replay
 {
 }
 

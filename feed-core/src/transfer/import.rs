@@ -136,12 +136,19 @@ impl Rows {
         &mut self,
         database: &Database<B>,
         tx: &mut B::Connection,
-    ) -> sqlx::Result<()> {
+    ) -> Result<(), TransferError> {
         if self.count > 0 {
             self.array.push(']');
             let array = std::mem::take(&mut self.array);
             let inserted = B::insert(tx, self.table, &self.columns, array);
-            answered(database, inserted).await?;
+            let inserted = answered(database, inserted).await;
+            inserted.map_err(|error| match &error {
+                // Another import was first.
+                sqlx::Error::Database(of) if of.is_unique_violation() => {
+                    TransferError::Used(self.table)
+                }
+                _ => error.into(),
+            })?;
             self.count = 0;
         }
         Ok(())

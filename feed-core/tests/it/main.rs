@@ -49,8 +49,8 @@ mod schemas;
 mod shared_wait;
 mod silent;
 mod stream;
-#[expect(dead_code, reason = "the tests of the console use the rest")]
 mod support;
+mod two_imports;
 mod unread;
 mod upgrade;
 mod waiting;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use feed_core::consumer::Selection;
-use feed_core::{Consumer, Subscription};
+use feed_core::consumer::{Handle, Selection};
+use feed_core::{Consumer, Database, Subscription};
 use harness::fake::{Atom, Entry, Fake, Reply};
 use sqlx::Sqlite;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::faulty_effect::{FaultyEffect, Mistake, SUBJECT, Scene};
@@ -17,6 +18,7 @@ harness::on_both_databases! {
     a_subject_with_many_waiting_events_delays_no_other
     many_retries_do_not_wait_for_a_renewal
     an_instance_that_stops_does_not_wait_for_data
+    a_retry_while_data_is_fetched_fetches_it_again
 }
 
 /// A round takes a hundred subjects, and the next one follows at once: a renewal of the leases, which finds what is due,
@@ -91,36 +93,83 @@ async fn a_subject_with_many_waiting_events_delays_no_other<B: Testable>(url: &s
     assert_eq!(taken, urns(&scene.ids));
 }
 
+/// A consumer that runs, and an event that is parked, since its data is missing.
+struct WithoutData<B: Testable> {
+    fake: Fake,
+    database: Database<B>,
+    handle: Handle<B>,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl<B: Testable> WithoutData<B> {
+    async fn new(url: &str) -> Self {
+        let fake = Fake::start().await;
+        let entry = Entry::new("tag:example.com,2026:1", "2026-05-01T00:00:00Z").src("/data");
+        fake.at("/feed", Reply::feed(Atom::foreign([entry]).xml()));
+        let database = consumer_database::<B>(url).await;
+        let subscription = Subscription {
+            poll_interval: Duration::MAX,
+            ..Subscription::new("order", fake.url("/feed").parse().unwrap())
+        };
+        let (stop, effect) = (CancellationToken::new(), Recorder::default());
+        let consumer = Consumer::open(database.clone(), subscription, effect, stop.clone()).await;
+        let consumer = consumer.unwrap();
+        let handle = consumer.handle();
+        let running = tokio::spawn(consumer.run());
+        until("the event is parked", async || {
+            handle.status().await.unwrap().parked == 1
+        })
+        .await;
+        fake.news();
+        Self {
+            fake,
+            database,
+            handle,
+            stop,
+            running,
+        }
+    }
+
+    async fn retry(&self) {
+        let all = Selection::default();
+        self.handle.retry_selected(&all, "eve").await.unwrap();
+    }
+
+    async fn is_fetched(&self) {
+        until("its data is fetched", async || {
+            self.fake.targets().contains(&"/data".to_owned())
+        })
+        .await;
+    }
+}
+
 /// Retries continue in a pause between two rounds, and fetch what is missing.
 async fn an_instance_that_stops_does_not_wait_for_data<B: Testable>(url: &str) {
-    let fake = Fake::start().await;
-    let entry = Entry::new("tag:example.com,2026:1", "2026-05-01T00:00:00Z").src("/data");
-    fake.at("/feed", Reply::feed(Atom::foreign([entry]).xml()));
-    let database = consumer_database::<B>(url).await;
-    let subscription = Subscription {
-        poll_interval: Duration::MAX,
-        ..Subscription::new("order", fake.url("/feed").parse().unwrap())
-    };
-    let (stop, effect) = (CancellationToken::new(), Recorder::default());
-    let consumer = Consumer::open(database.clone(), subscription, effect, stop.clone()).await;
-    let consumer = consumer.unwrap();
-    let handle = consumer.handle();
-    let running = tokio::spawn(consumer.run());
-    until("the event is parked", async || {
-        handle.status().await.unwrap().parked == 1
-    })
-    .await;
-    fake.news();
-    fake.at("/data", Reply::never());
-    let all = Selection::default();
-    handle.retry_selected(&all, "eve").await.unwrap();
-    until("its data is fetched", async || {
-        fake.targets().contains(&"/data".to_owned())
-    })
-    .await;
-    stop.cancel();
-    let stopped = tokio::time::timeout(Duration::from_secs(10), running).await;
+    let scene = WithoutData::<B>::new(url).await;
+    scene.fake.at("/data", Reply::never());
+    scene.retry().await;
+    scene.is_fetched().await;
+    scene.stop.cancel();
+    let stopped = tokio::time::timeout(Duration::from_secs(10), scene.running).await;
     stopped.expect("it stops at once").unwrap();
     let held = "SELECT count(*) FROM feed_partition WHERE lease_owner IS NOT NULL";
-    assert_eq!(B::numbers(&database, held).await, [0]);
+    assert_eq!(B::numbers(&scene.database, held).await, [0]);
+}
+
+/// The operator may have brought it back since the first request.
+async fn a_retry_while_data_is_fetched_fetches_it_again<B: Testable>(url: &str) {
+    let scene = WithoutData::<B>::new(url).await;
+    let missing = Reply::status(410).after(Duration::from_secs(1));
+    scene.fake.at("/data", missing);
+    scene.retry().await;
+    scene.is_fetched().await;
+    scene.fake.at("/data", Reply::ok("text/plain", "data"));
+    scene.retry().await;
+    until("it is applied", async || {
+        effects(&scene.database).await.len() == 1
+    })
+    .await;
+    scene.stop.cancel();
+    scene.running.await.unwrap();
 }

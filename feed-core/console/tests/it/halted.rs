@@ -13,6 +13,7 @@ harness::on_both_databases! {
     readiness_counts_no_events
     a_replay_rebuilds_what_is_missing
     decisions_that_do_not_fit_are_refused
+    a_decision_while_a_resume_is_open_is_refused
 }
 
 async fn a_halted_subscription_is_resumed_from_the_start<B: Testable>(url: &str) {
@@ -130,4 +131,27 @@ async fn readiness_counts_no_events<B: Testable>(url: &str) {
         B::run(&site.database, &away).await;
     }
     assert_eq!(site.get("/health/ready", "*/*").await.status, 200);
+}
+
+/// It would be executed after it, in a state that the operator has not seen.
+async fn a_decision_while_a_resume_is_open_is_refused<B: Testable>(url: &str) {
+    let site = Site::<B>::new(url, 5, Recorder::default()).await;
+    site.shutdown.cancel();
+    until("it has stopped", async || site.running.is_finished()).await;
+    let halt = "UPDATE feed_subscription SET halted = 'why'";
+    B::run(&site.database, halt).await;
+    let start = [("from", "start"), ("by", "ann")];
+    assert_back_to_status(&site.press("/status/resume", &start).await);
+    let now = [("from", "now"), ("by", "bob")];
+    let replay = [("from", "1"), ("by", "bob")];
+    for (path, fields) in [("/status/resume", now), ("/status/replay", replay)] {
+        let refused = site.press(path, &fields).await;
+        refused.assert_problem(409);
+        assert!(
+            refused.body.contains("resume from-start"),
+            "{}",
+            refused.body
+        );
+    }
+    assert_eq!(site.handle.decisions(10).await.unwrap().len(), 1);
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use feed_chassis::counted;
 use feed_console::command::{self, CommandError, Done, say};
 use feed_core::{Backend, Database, Feed, FeedSettings, Kind, NewEvent, outbox};
+use serde_json::Value;
 use sqlx::{Postgres, Sqlite};
 
 use super::Serve;
@@ -88,7 +89,13 @@ async fn erase<B: Backend>(
     event: &NewEvent,
 ) -> Result<Done, CommandError> {
     let mut tx = database.begin().await?;
-    let erased = outbox::rewrite(&mut tx, event, |_| Ok(NOTHING.to_owned())).await;
+    let notice: Option<Value> = serde_json::from_str(&event.data).ok();
+    let erased = outbox::rewrite(&mut tx, event, |data| {
+        // The same command may have been executed before: a notice without data would block consumers.
+        let is_notice = notice.is_some() && notice == serde_json::from_str(data).ok();
+        Ok(if is_notice { data } else { NOTHING }.to_owned())
+    });
+    let erased = erased.await;
     let erased = erased.map_err(|error| match error {
         // The event is invalid, such as data that is no JSON.
         sqlx::Error::Encode(wrong) => CommandError::Other(wrong),

@@ -40,7 +40,7 @@ enum EventOutcome {
     NotDue,
     /// The data must be fetched first.
     NeedsData {
-        event_id: String,
+        of: Attempted,
         src: String,
         media_type: Option<String>,
     },
@@ -60,15 +60,18 @@ enum SubjectOutcome {
 /// The event in progress. Set from inside the transaction, since an effect may panic.
 type InProgress = Arc<OnceLock<Attempted>>;
 
+#[derive(Clone, PartialEq, Eq)]
 struct Attempted {
     event_id: String,
     /// The attempts before this one.
     attempts: i64,
+    /// The last decision before this one: an operator may decide again meanwhile.
+    decision: Option<i64>,
 }
 
 /// Data that was fetched again for an event, or why it is missing still.
 struct Fetched {
-    event_id: String,
+    of: Attempted,
     content: Result<Content, Missing>,
 }
 
@@ -130,12 +133,12 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
             Ok(EventOutcome::NotDue) => return Ok(outcome),
             // Fetch between two transactions, so that no transaction waits for a server.
             Ok(EventOutcome::NeedsData {
-                event_id,
+                of,
                 src,
                 media_type,
             }) => {
                 let content = content_again(source, &src, media_type.as_deref()).await;
-                fetched = Some(Fetched { event_id, content });
+                fetched = Some(Fetched { of, content });
             }
             Err(failure) => {
                 let error = match failure {
@@ -172,25 +175,25 @@ async fn retry_first<B: Backend, E: Effect<B>>(
     let Some((mut tx, parked)) = caller.instance.database.within(TRANSACTION, first).await? else {
         return Ok(EventOutcome::NotDue);
     };
-    let _ = in_progress.set(Attempted {
+    let attempted = in_progress.get_or_init(|| Attempted {
         event_id: parked.event_id.clone(),
         attempts: parked.attempts,
+        decision: parked.decision,
     });
     let (mut event, missing) = parked::read(&parked.event).map_err(|error| {
         let reason = format!("the parked event cannot be read: {error}");
         Failure::Effect(EffectError::Park(reason))
     })?;
     if let Some(missing) = missing {
-        // Another event may meanwhile be the first one.
-        let fetched = fetched.filter(|fetched| fetched.event_id == parked.event_id);
+        // Another event may meanwhile be the first one, or an operator have removed the cause.
+        let fetched = fetched.filter(|fetched| fetched.of == *attempted);
         (event.data, event.traceparent) = match (fetched, missing.src.clone()) {
             (Some(Fetched { content, .. }), _) => {
                 content.map_err(|missing| Failure::Effect(missing.into()))?
             }
             (None, Some(src)) => {
-                let event_id = parked.event_id;
                 return Ok(EventOutcome::NeedsData {
-                    event_id,
+                    of: attempted.clone(),
                     src,
                     media_type: missing.media_type,
                 });
@@ -240,14 +243,15 @@ async fn postpone<B: Backend>(
     in_progress: &InProgress,
     error: &EffectError,
 ) -> sqlx::Result<()> {
-    let Some(Attempted { event_id, attempts }) = in_progress.get() else {
+    let Some(attempted) = in_progress.get() else {
         return Ok(());
     };
     let (_, s, me) = instance.scope();
     let mut tx = instance.database.begin().await?;
     if B::lock(&mut tx, s, me, held).await? {
-        let again = retry_in(error, attempts + 1);
-        B::postpone(&mut tx, s, event_id, &describe(error), again).await?;
+        let again = retry_in(error, attempted.attempts + 1);
+        let (event_id, seen) = (&attempted.event_id, attempted.decision);
+        B::postpone(&mut tx, s, event_id, &describe(error), again, seen).await?;
     }
     tx.commit().await
 }

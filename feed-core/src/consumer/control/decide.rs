@@ -6,18 +6,24 @@
 use sqlx::Transaction;
 use tracing::warn;
 
-use super::decision::{DecideError, Decision, NoUndo, check_name, check_reason};
-use super::handle::Handle;
+use super::decision::{DecideError, Decision, NoUndo, check_name, check_reason, moment};
+use super::handle::{Handle, forms};
 use super::instances::ALL;
 use super::selection::Selection;
 use crate::consumer::sanitize::printable;
 use crate::database::timeout::TRANSACTION;
-use crate::store::Backend;
 use crate::store::decide::{Decided, NewDecision, Skipping, Verb, not_carried_out};
 use crate::store::operate::{InstanceStatus, ParkedEvent};
+use crate::store::{Backend, sqlstate};
 
 /// The most events that one transaction skips or parks again.
 const AT_ONCE: i64 = 1000;
+
+/// The newest events of a subject among which an operator's decision is searched.
+const RECENT: u32 = 100;
+
+/// `lock_not_available`
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What an operator does about failed events.
 #[derive(Clone, Copy)]
@@ -70,7 +76,8 @@ impl<B: Backend> Handle<B> {
     /// if the database failed.
     pub async fn retry(&self, about: &str, by: &str) -> Result<(), DecideError> {
         let by = check_name(by).map_err(DecideError::Name)?;
-        self.decide_about_one(about, Act::Retry, by).await
+        self.decide_about_one(about, Act::Retry, by).await?;
+        Ok(())
     }
 
     /// Retries the selected events, and then the later events of their subjects. Returns the number of events to retry.
@@ -93,13 +100,19 @@ impl<B: Backend> Handle<B> {
     }
 
     /// Skips a failed event for ever, by its id or by its subject, and releases the later events of its subject. Records the
-    /// reason and the operator. [`undo`](Self::undo) takes it back, until a later event of the subject takes effect.
+    /// reason and the operator. [`undo`](Self::undo) takes it back, until a later event of the subject takes effect. Returns
+    /// the event. The next one of the subject is skipped by its id alone until then.
     ///
     /// # Errors
     ///
-    /// Returns an error if the event is not parked or waits for another one, if `reason` or `by` cannot be
-    /// recorded, or if the database failed.
-    pub async fn skip(&self, about: &str, reason: &str, by: &str) -> Result<(), DecideError> {
+    /// Returns an error if the event is not parked or waits for another one, if an earlier one of that subject was skipped,
+    /// if `reason` or `by` cannot be recorded, or if the database failed.
+    pub async fn skip(
+        &self,
+        about: &str,
+        reason: &str,
+        by: &str,
+    ) -> Result<ParkedEvent, DecideError> {
         let by = check_name(by).map_err(DecideError::Name)?;
         let reason = check_reason(reason).map_err(DecideError::Reason)?;
         self.decide_about_one(about, Act::Skip(reason), by).await
@@ -141,8 +154,8 @@ impl<B: Backend> Handle<B> {
         about: &str,
         act: Act<'_>,
         by: &str,
-    ) -> Result<(), DecideError> {
-        let event = self.failed(about).await?;
+    ) -> Result<ParkedEvent, DecideError> {
+        let event = self.failed(about, act).await?;
         let selection = Selection::of_event(&event.id);
         if self.decide_about(&selection, act, by).await? == 0 {
             return Err(self.not_parked(about).await?);
@@ -155,7 +168,7 @@ impl<B: Backend> Handle<B> {
                 printable(&event.id)
             );
         }
-        Ok(())
+        Ok(event)
     }
 
     /// Decides about the selected events, partition by partition; returns their number. The first transaction that touches one
@@ -201,7 +214,8 @@ impl<B: Backend> Handle<B> {
                     Ok((done, Some(position), rest))
                 };
                 let done;
-                (done, decision, rest) = self.database.within(TRANSACTION, portion).await?;
+                let acted = self.database.within(TRANSACTION, portion).await;
+                (done, decision, rest) = acted.map_err(being_tried)?;
                 events += done;
             }
         }
@@ -223,7 +237,7 @@ impl<B: Backend> Handle<B> {
     ) -> Result<(u64, bool), DecideError> {
         let s = &self.subscription.name;
         // The owner of the partition may be retrying these events now, and another operator decide about them: the lock orders
-        // all. The retry of one event changes one row, and need not wait.
+        // all. The retry of one event changes one row: it waits for an attempt of that event alone.
         let retries_one = matches!(act, Act::Retry) && selection.is_one();
         if !retries_one {
             self.lock(tx, partition).await?;
@@ -259,6 +273,8 @@ impl<B: Backend> Handle<B> {
         };
         let stored = async {
             let mut tx = self.database.begin().await?;
+            // An undo that has not seen a replay ends first.
+            B::lock_subscription(&mut tx, &self.subscription.name).await?;
             let position = B::decide(&mut tx, &self.subscription.name, &decided).await?;
             tx.commit().await?;
             Ok::<_, DecideError>(position)
@@ -363,15 +379,20 @@ impl<B: Backend> Handle<B> {
                         B::decide(&mut tx, s, &decided).await?
                     }
                 };
-                B::set_undone(&mut tx, position, at).await?;
-                // An instance may be applying a later event of the subject now: the lock orders both, in the order in
-                // which all transactions lock.
+                // A replay reads early which events it must not forget, and none is decided before the end.
+                B::lock_subscription(&mut tx, s).await?;
+                if B::is_replay_open(&mut tx, s).await? {
+                    return Err(DecideError::UnderWay);
+                }
+                // An instance may be applying a later event of the subject now, and the skip itself be under way: the lock
+                // orders all. All transactions lock partitions first, in order, and then the decision.
                 let mut partitions: Vec<i64> =
                     kept.iter().map(|(partition, _)| *partition).collect();
                 partitions.dedup();
                 for partition in partitions {
-                    self.lock(&mut tx, partition).await?;
+                    B::lock_partition(&mut tx, s, partition).await?;
                 }
+                B::set_undone(&mut tx, position, at).await?;
                 let ids: Vec<&str> = kept.iter().map(|(_, id)| id.as_str()).collect();
                 let again = B::unskip(&mut tx, s, &ids, position, at).await?;
                 if again > 0 {
@@ -419,17 +440,32 @@ impl<B: Backend> Handle<B> {
     }
 
     /// Returns the parked event with that id, or the first one of that subject, if it failed itself.
-    async fn failed(&self, about: &str) -> Result<ParkedEvent, DecideError> {
-        match self.parked_about(about, 1).await?.pop() {
-            None => Err(self.not_parked(about).await?),
-            Some(row) if row.reason.is_none() => Err(DecideError::Waits(row.id, row.subject)),
-            Some(row) => Ok(row),
+    async fn failed(&self, about: &str, act: Act<'_>) -> Result<ParkedEvent, DecideError> {
+        let Some(row) = self.parked_about(about, 1).await?.pop() else {
+            return Err(self.not_parked(about).await?);
+        };
+        // A second skip by the subject would be about another event than the first one.
+        if matches!(act, Act::Skip(_)) && !forms(about).iter().any(|form| *form == row.id) {
+            let (pool, s) = (self.database.reader(), &self.subscription.name);
+            let before = B::skipped_before(pool, s, &row.subject);
+            if let Some(before) = self.database.statement(before).await? {
+                return Err(DecideError::SkippedBefore {
+                    event: before.name(),
+                    by: before.skipped_by.unwrap_or_default(),
+                    at: before.skipped_at,
+                });
+            }
+        }
+        match row.reason {
+            None => Err(DecideError::Waits(row.id, row.subject)),
+            Some(_) => Ok(row),
         }
     }
 
     /// Says why an event is not parked: which operator has decided about it before, if one has.
     async fn not_parked(&self, about: &str) -> sqlx::Result<DecideError> {
-        let events = self.taken_about(about, None, 1).await?;
+        // A later event of the subject may have taken effect since.
+        let events = self.taken_about(about, None, RECENT).await?;
         let decided = self.decisions_about(&events).await?;
         Ok(match decided.into_iter().next() {
             Some(first) => already_decided(about, first),
@@ -444,12 +480,37 @@ impl<B: Backend> Handle<B> {
         let ids: Vec<&str> = selection.event_id.iter().map(String::as_str).collect();
         let (pool, s) = (self.database.reader(), &self.subscription.name);
         let decided = B::decisions_of(pool, s, &texts, &ids);
-        let decided = self.database.statement(decided).await?;
+        let first = self.database.statement(decided).await?.into_iter().next();
+        let by_now = Selection {
+            as_of: None,
+            ..selection.clone()
+        };
+        let events = self.database.statement(B::count(pool, s, &by_now)).await?;
         let selected = selection.to_string();
-        Ok(match decided.into_iter().next() {
+        Ok(match first {
+            first if events > 0 => DecideError::FailedSince {
+                selected,
+                decided: first.map_or_else(String::new, |first| {
+                    let (by, at) = (first.decided_by, moment(first.decided_at));
+                    format!("{by} decided at {at}: {}; ", first.decision)
+                }),
+                events,
+            },
             Some(first) => already_decided(&selected, first),
             None => DecideError::NoneSelected(selected),
         })
+    }
+}
+
+/// Recognizes that a lock was not free in time (PostgreSQL).
+fn being_tried(error: DecideError) -> DecideError {
+    match &error {
+        DecideError::Database(sqlx::Error::Database(of))
+            if sqlstate(of.as_ref()) == Some(LOCK_NOT_AVAILABLE) =>
+        {
+            DecideError::BeingTried
+        }
+        _ => error,
     }
 }
 

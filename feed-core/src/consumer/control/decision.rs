@@ -87,14 +87,41 @@ pub enum DecideError {
         /// When.
         at: DateTime<Utc>,
     },
+    /// An earlier event of the subject was skipped: the first one is not the one that the operator has seen.
+    #[error("{by} skipped {event} at {}: name the next event, by its id, to skip it too", moment(*.at))]
+    SkippedBefore {
+        /// The event that was skipped.
+        event: String,
+        /// The operator.
+        by: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// So many selected events have failed again since the preview.
+    #[error(
+        "{selected}: {decided}{events} of them have failed since the preview: look at them again"
+    )]
+    FailedSince {
+        /// What was selected.
+        selected: String,
+        /// Which operator has decided about it since, with a semicolon; empty if none has.
+        decided: String,
+        /// Their number.
+        events: i64,
+    },
+    /// An instance has locked the event, or its partition.
+    #[error(
+        "an instance is trying the event now, or another one of its partition: decide again in some seconds"
+    )]
+    BeingTried,
     /// A skip of everything would be a mistake.
     #[error("a skip of many needs a cause, a type or a time")]
     Everything,
     /// The skip of many was taken back while it was executed; so many events were skipped before.
     #[error("the skip was taken back by another operator, after {0} events")]
     TakenBack(u64),
-    /// A replay is being executed, which repeats events.
-    #[error("a replay is being carried out, which repeats events: decide again when it is done")]
+    /// A replay is open, which repeats events.
+    #[error("a replay is open, which repeats events: decide again when it is done")]
     UnderWay,
     /// There is no such decision.
     #[error("there is no decision {0}: `decisions` lists them")]
@@ -223,7 +250,7 @@ fn check(text: &str, longest: usize) -> Result<&str, TextError> {
     }
 }
 
-fn moment(at: DateTime<Utc>) -> String {
+pub(super) fn moment(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 

@@ -24,7 +24,7 @@ use crate::event::Sequence;
 use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Heartbeat, Position};
-use crate::store::decide::{Decided, Verb, not_carried_out};
+use crate::store::decide::{Decided, not_carried_out};
 use crate::store::operate::Skip;
 
 /// Events that are claimed or forgotten in one transaction, and the pause after it, so that no other writer waits long.
@@ -42,6 +42,8 @@ const ATTEMPTS: u32 = 5;
 
 /// The changes that a decision makes.
 struct Plan {
+    /// A halt ends.
+    resumes: bool,
     /// All partitions move to this position.
     to: Option<Position>,
     /// Where the subscription begins from now on.
@@ -55,10 +57,18 @@ struct Plan {
 impl Plan {
     fn saying(outcome: impl Into<String>) -> Self {
         Self {
+            resumes: false,
             to: None,
             begins: None,
             claim: Vec::new(),
             outcome: outcome.into(),
+        }
+    }
+
+    fn resuming(outcome: impl Into<String>) -> Self {
+        Self {
+            resumes: true,
+            ..Self::saying(outcome)
         }
     }
 
@@ -97,11 +107,11 @@ async fn execute<B: Backend, E: Effect<B>>(
     open: &Decided,
 ) -> Result<(), PollError> {
     let plan = match open.decision.parse() {
-        Ok(Decision::Resume(ResumeFrom::Kept)) => Plan::saying("goes on from where it was"),
+        Ok(Decision::Resume(ResumeFrom::Kept)) => Plan::resuming("goes on from where it was"),
         Ok(Decision::Resume(ResumeFrom::Start)) => Plan {
             to: Some(Position::default()),
             begins: Some(0),
-            ..Plan::saying("goes on from the first event of the feed")
+            ..Plan::resuming("goes on from the first event of the feed")
         },
         Ok(Decision::Resume(ResumeFrom::Now)) => newest_position(follower).await?,
         Ok(Decision::Replay(from)) => return replay(follower, open, from).await,
@@ -111,8 +121,7 @@ async fn execute<B: Backend, E: Effect<B>>(
     if plan.to.is_some() {
         claim_decided(follower, None).await?;
     }
-    let resumes = open.verb() == Verb::Resume;
-    commit(follower, open, None, plan, resumes).await
+    commit(follower, open, None, plan).await
 }
 
 /// Another instance was first.
@@ -144,7 +153,7 @@ async fn replay<B: Backend, E: Effect<B>>(
                     return Ok(());
                 }
             }
-            Err(reason) => return commit(follower, open, None, Plan::none(reason), false).await,
+            Err(reason) => return commit(follower, open, None, Plan::none(reason)).await,
         }
     }
     let forgotten = async {
@@ -153,14 +162,7 @@ async fn replay<B: Backend, E: Effect<B>>(
     };
     follower.leases.without_feed(forgotten).await?;
     let outcome = format!("takes the events from {from} on again");
-    commit(
-        follower,
-        open,
-        Some(UNDER_WAY),
-        Plan::saying(outcome),
-        false,
-    )
-    .await
+    commit(follower, open, Some(UNDER_WAY), Plan::saying(outcome)).await
 }
 
 /// Moves the cursors before `from`, and keeps the parked events that are `gone` from the feed. Returns false if another
@@ -177,12 +179,12 @@ async fn begin_replay<B: Backend, E: Effect<B>>(
     if !B::begin_decision(&mut tx, open.position, None, UNDER_WAY).await? {
         return Ok(false);
     }
+    // At 1 all partitions move, also those that have taken nothing. An operator's skip locks its partition first, too.
+    B::reposition(&mut tx, s, if from == 1 { 0 } else { from }, to).await?;
     for ids in gone.chunks(AT_ONCE as usize) {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         B::keep_parked(&mut tx, s, &ids, GONE).await?;
     }
-    // At 1 all partitions move, also those that have taken nothing. An operator's skip locks its partition, too.
-    B::reposition(&mut tx, s, if from == 1 { 0 } else { from }, to).await?;
     // What came before a skipped event may come again, and must not wait for that (I6).
     B::end_undo_from(&mut tx, s, from).await?;
     tx.commit().await?;
@@ -190,7 +192,7 @@ async fn begin_replay<B: Backend, E: Effect<B>>(
 }
 
 /// Returns the parked events from a sequence on that the feed no longer has, as after a restore: here are their only copies,
-/// so a replay must not forget them.
+/// so a replay must not forget them. None is added while it is open: no skip is taken back then.
 async fn parked_and_gone<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     from: Sequence,
@@ -326,42 +328,42 @@ async fn commit<B: Backend, E: Effect<B>>(
     open: &Decided,
     known: Option<&str>,
     plan: Plan,
-    resumes: bool,
 ) -> Result<(), PollError> {
-    let (s, outcome) = (&follower.subscription.name, plan.outcome.clone());
-    let committed = commit_plan(follower, open, known, plan, resumes);
+    let s = &follower.subscription.name;
+    let committed = commit_plan(follower, open, known, plan);
     match follower
         .instance
         .database
         .within(TRANSACTION, committed)
         .await?
     {
-        true => warn!("carried out a decision about {s}: {outcome}"),
-        false => decided_before(),
+        Some(outcome) => warn!("carried out a decision about {s}: {outcome}"),
+        None => decided_before(),
     }
     Ok(())
 }
 
+/// Returns the outcome; `None` if another instance was first.
 async fn commit_plan<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     open: &Decided,
     known: Option<&str>,
-    plan: Plan,
-    resumes: bool,
-) -> sqlx::Result<bool> {
+    mut plan: Plan,
+) -> sqlx::Result<Option<String>> {
     let s = &follower.subscription.name;
     let mut tx = follower.instance.database.begin().await?;
-    if !B::close_decision(&mut tx, open.position, known, &plan.outcome).await? {
-        return Ok(false);
+    // Two operators may have decided about the same halt: what was taken since the first one would be left out.
+    if plan.resumes && !B::unhalt(&mut tx, s, plan.begins).await? {
+        plan = Plan::none("it is not halted any more");
     }
-    if resumes {
-        B::unhalt(&mut tx, s, plan.begins).await?;
+    if !B::close_decision(&mut tx, open.position, known, &plan.outcome).await? {
+        return Ok(None);
     }
     // Lock the partitions first: all transactions lock in this order.
     match &plan.to {
         Some(to) => drop(B::reposition(&mut tx, s, 0, to).await?),
         // An instance that was about to halt for the same reason must not do so later.
-        None if resumes => B::fence(&mut tx, s).await?,
+        None if plan.resumes => B::fence(&mut tx, s).await?,
         None => {}
     }
     if plan.to.is_some() {
@@ -392,7 +394,7 @@ async fn commit_plan<B: Backend, E: Effect<B>>(
         B::skip(&mut tx, s, &skips, Some(&open.decided_by)).await?;
     }
     tx.commit().await?;
-    Ok(true)
+    Ok(Some(plan.outcome))
 }
 
 /// Returns the position behind the newest event.
@@ -414,7 +416,7 @@ async fn newest_position<B: Backend, E: Effect<B>>(
                 ..Position::default()
             }),
             claim,
-            ..Plan::saying("goes on after the newest entry of the feed")
+            ..Plan::resuming("goes on after the newest entry of the feed")
         });
     };
     let sequence = cursor.sequence;
@@ -427,7 +429,7 @@ async fn newest_position<B: Backend, E: Effect<B>>(
             ..Position::default()
         }),
         begins: Some(sequence),
-        ..Plan::saying(format!(
+        ..Plan::resuming(format!(
             "goes on after event {sequence}; what came before and was not taken is not taken"
         ))
     })

@@ -151,6 +151,17 @@ impl<B: Backend> Handle<B> {
         self.database.statement(halted).await
     }
 
+    /// Returns true if nothing was ever taken, parked or resumed. The subscription may then begin at the newest event, by
+    /// [`ResumeFrom::Now`](super::decision::ResumeFrom::Now).
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the database.
+    pub async fn is_new(&self) -> sqlx::Result<bool> {
+        let is_new = B::is_new(self.database.reader(), &self.subscription.name);
+        self.database.statement(is_new).await
+    }
+
     /// Returns the oldest `limit` parked events.
     ///
     /// # Errors
@@ -351,7 +362,7 @@ pub struct FailedEvent {
 
 /// Returns what may name an event or a subject: the text, and its id as our feeds have it. The id of a CloudEvent and the address
 /// of the data are without `urn:uuid:`, and a UUID may have capital letters (RFC 9562).
-fn forms(about: &str) -> Vec<Cow<'_, str>> {
+pub(super) fn forms(about: &str) -> Vec<Cow<'_, str>> {
     const URN: &str = "urn:uuid:";
     let is_urn = |start: &str| start.eq_ignore_ascii_case(URN);
     let uuid = match about.split_at_checked(URN.len()) {

@@ -37,6 +37,10 @@ pub(super) const JSON_OBJECT: &str = "json_build_object";
 pub(super) const FOR_UPDATE: &str = "FOR UPDATE";
 
 #[cfg(feature = "consume")]
+/// Locks them, but not against rows that reference them.
+pub(super) const FOR_NO_KEY_UPDATE: &str = "FOR NO KEY UPDATE";
+
+#[cfg(feature = "consume")]
 /// Locks them, and leaves out those that another transaction has locked.
 pub(super) const FOR_UPDATE_SKIP_LOCKED: &str = "FOR UPDATE SKIP LOCKED";
 

@@ -30,6 +30,9 @@ pub(super) const JSON_OBJECT: &str = "json_object";
 pub(super) const FOR_UPDATE: &str = "";
 #[cfg(feature = "consume")]
 /// Empty: see [`FOR_UPDATE`].
+pub(super) const FOR_NO_KEY_UPDATE: &str = "";
+#[cfg(feature = "consume")]
+/// Empty: see [`FOR_UPDATE`].
 pub(super) const FOR_UPDATE_SKIP_LOCKED: &str = "";
 
 #[cfg(feature = "consume")]

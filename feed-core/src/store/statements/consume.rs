@@ -214,7 +214,7 @@ impl Consume for Db {
     ) -> sqlx::Result<Option<Parked>> {
         sqlx::query_as(sql!(
             "SELECT -- parked::first
-             event_id, event, attempts FROM feed_parked
+             event_id, event, attempts, decision FROM feed_parked
              WHERE subscription = $1 AND subject = $2
                AND (reason IS NULL OR retry_at <= {NOW})
                AND position = (SELECT min(position) FROM feed_parked
@@ -295,11 +295,13 @@ impl Consume for Db {
         event_id: &str,
         reason: &str,
         retry_in: Option<i64>,
+        seen: Option<i64>,
     ) -> sqlx::Result<()> {
         sqlx::query(sql!(
             "UPDATE -- parked::postpone
              feed_parked
-             SET reason = $3, attempts = attempts + 1, retry_at = {retry_at}
+             SET reason = $3, attempts = attempts + 1,
+                 retry_at = CASE WHEN decision IS NOT DISTINCT FROM $5 THEN {retry_at} ELSE retry_at END
              WHERE subscription = $1 AND event_id = $2",
             retry_at = now_plus("$4")
         ))
@@ -307,6 +309,7 @@ impl Consume for Db {
         .bind(event_id)
         .bind(reason)
         .bind(retry_in)
+        .bind(seen)
         .execute(&mut **tx)
         .await?;
         note_attempt(tx, s, event_id).await
@@ -378,4 +381,4 @@ impl FromRow<'_, Row> for Held {
 
 from_row! { Position: epoch, sequence, anchor, updated, etag, last_modified }
 from_row! { Census: instances, held, epochs, server, locked, free, due, halted, paused, retired_by, decision }
-from_row! { Parked: event_id, event, attempts }
+from_row! { Parked: event_id, event, attempts, decision }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::consumer::Selection;
 use crate::store::decide::{Cause, Decide, Decided, NewDecision, Skipping, TypeCount};
-use crate::store::operate::ParkedEvent;
+use crate::store::operate::{ParkedEvent, SkippedEvent};
 use crate::store::sql::sql;
 
 /// The columns of a decision, and where they are.
@@ -146,6 +146,17 @@ impl Decide for Db {
             "SELECT -- decision::under_way
              EXISTS (SELECT 1 FROM feed_decision
                      WHERE subscription = $1 AND done_at IS NULL AND outcome IS NOT NULL)",
+        )
+        .bind(s)
+        .fetch_one(&mut **tx)
+        .await
+    }
+
+    async fn is_replay_open(tx: &mut Transaction<'_>, s: &str) -> sqlx::Result<bool> {
+        sqlx::query_scalar(
+            "SELECT -- decision::replay_open
+             EXISTS (SELECT 1 FROM feed_decision
+                     WHERE subscription = $1 AND done_at IS NULL AND decision LIKE 'replay %')",
         )
         .bind(s)
         .fetch_one(&mut **tx)
@@ -461,6 +472,24 @@ impl Decide for Db {
             gone.execute(&mut **tx).await?;
         }
         Ok(parked.rows_affected())
+    }
+
+    async fn skipped_before(
+        pool: &Pool,
+        s: &str,
+        subject: &str,
+    ) -> sqlx::Result<Option<SkippedEvent>> {
+        sqlx::query_as(
+            "SELECT -- undo::of_subject
+             skip.event_id AS id, skip.subject, skip.event_type, skip.sequence, skip.reason, skipped_by, skip.skipped_at
+             FROM feed_undo JOIN feed_skip AS skip USING (subscription, event_id)
+             WHERE subscription = $1 AND feed_undo.subject = $2
+             ORDER BY feed_undo.position DESC LIMIT 1",
+        )
+        .bind(s)
+        .bind(subject)
+        .fetch_optional(pool)
+        .await
     }
 
     async fn skipped_by(pool: &Pool, position: i64) -> sqlx::Result<i64> {

@@ -13,6 +13,8 @@ mod decide;
 mod operate;
 #[cfg(feature = "publish")]
 mod publish;
+#[cfg(feature = "consume")]
+mod replay;
 mod transfer;
 
 #[cfg(feature = "consume")]
@@ -21,7 +23,8 @@ pub(super) use consume::{NOT_STOPPED, is_due};
 use super::dialect::{Db, HAS_UNNUMBERED, IS_STANDBY, JSON_OBJECT, Row};
 #[cfg(feature = "consume")]
 use super::dialect::{
-    FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, WITH_POSITION, each, now_plus, restoring_planner,
+    FOR_NO_KEY_UPDATE, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, WITH_POSITION, each, now_plus,
+    restoring_planner,
 };
 #[cfg(feature = "publish")]
 use super::dialect::{GREATEST, NOW_MILLIS};

@@ -2,10 +2,14 @@
 
 use sqlx::{FromRow, Row as _};
 
-use super::{Db, FOR_UPDATE, NOW, Pool, Row, Transaction, Writer, from_row, is_in, list, now_plus};
+use super::{
+    Db, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOW, Pool, Row, Transaction, Writer, from_row, is_in, list,
+    now_plus,
+};
 use crate::event::Sequence;
 use crate::store::COUNTED;
 use crate::store::consume::{Reported, SubscriptionState};
+use crate::store::decide::NOT_CARRIED_OUT;
 use crate::store::operate::{
     Attempt, InstanceStatus, Operate, Outcome, ParkedEvent, Progress, SkippedEvent, TakenEvent,
 };
@@ -18,6 +22,19 @@ const TAKEN: &str = "claim.event_id AS id, claim.subject, claim.sequence, claime
     FROM feed_claim AS claim
     LEFT JOIN feed_parked AS parked ON parked.subscription = $1 AND parked.event_id = claim.event_id
     LEFT JOIN feed_skip AS skip ON skip.subscription = $1 AND skip.event_id = claim.event_id";
+
+/// Returns the condition that nothing of the subscription `$1` was ever taken, parked or resumed. Claims far below the cursors
+/// are removed, so these do not suffice.
+fn never_begun() -> String {
+    format!(
+        "NOT EXISTS (SELECT 1 FROM feed_partition WHERE subscription = $1 AND (epoch IS NOT NULL OR sequence > 0))
+         AND NOT EXISTS (SELECT 1 FROM feed_claim WHERE subscription = $1)
+         AND NOT EXISTS (SELECT 1 FROM feed_parked WHERE subscription = $1)
+         AND NOT EXISTS (SELECT 1 FROM feed_decision
+                         WHERE subscription = $1 AND decision LIKE 'resume %'
+                           AND done_at IS NOT NULL AND outcome NOT LIKE '{NOT_CARRIED_OUT}%')"
+    )
+}
 
 impl Operate for Db {
     async fn subscriptions(pool: &Pool) -> sqlx::Result<Vec<String>> {
@@ -242,19 +259,42 @@ impl Operate for Db {
         .await
     }
 
+    async fn is_new(pool: &Pool, s: &str) -> sqlx::Result<bool> {
+        sqlx::query_scalar(sql!(
+            "SELECT -- subscription::is_new
+             {}",
+            never_begun()
+        ))
+        .bind(s)
+        .fetch_one(pool)
+        .await
+    }
+
     async fn unhalt(
         tx: &mut Transaction<'_>,
         s: &str,
         begins: Option<Sequence>,
-    ) -> sqlx::Result<()> {
-        sqlx::query(
+    ) -> sqlx::Result<bool> {
+        let resumed = sqlx::query(sql!(
             "UPDATE -- subscription::unhalt
              feed_subscription
              SET halted = NULL, halted_at = NULL, begins = COALESCE($2, begins)
-             WHERE name = $1",
-        )
+             WHERE name = $1 AND (halted IS NOT NULL OR {})",
+            never_begun()
+        ))
         .bind(s)
         .bind(begins)
+        .execute(&mut **tx)
+        .await?;
+        Ok(resumed.rows_affected() == 1)
+    }
+
+    async fn lock_subscription(tx: &mut Transaction<'_>, s: &str) -> sqlx::Result<()> {
+        sqlx::query(sql!(
+            "SELECT -- subscription::lock
+             1 FROM feed_subscription WHERE name = $1 {FOR_NO_KEY_UPDATE}"
+        ))
+        .bind(s)
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -319,13 +359,7 @@ impl Operate for Db {
         by: &str,
     ) -> sqlx::Result<bool> {
         // Two operators who each retire one of the last two would leave none.
-        sqlx::query(sql!(
-            "SELECT -- instance::lock
-             1 FROM feed_subscription WHERE name = $1 {FOR_UPDATE}"
-        ))
-        .bind(s)
-        .execute(&mut **tx)
-        .await?;
+        Self::lock_subscription(tx, s).await?;
         let retired = sqlx::query(sql!(
             "UPDATE -- instance::retire
              feed_instance SET retired_at = {NOW}, retired_by = $3, retired_because = $4
@@ -354,136 +388,6 @@ impl Operate for Db {
         .execute(&mut **tx)
         .await?;
         Ok(())
-    }
-
-    async fn parked_after(
-        pool: &Pool,
-        s: &str,
-        sequence: Sequence,
-        id: &str,
-        limit: i64,
-    ) -> sqlx::Result<Vec<(Sequence, String)>> {
-        sqlx::query_as(
-            "SELECT -- replay::parked_after
-             sequence, event_id FROM feed_parked
-             WHERE subscription = $1 AND (sequence > $2 OR sequence = $2 AND event_id > $3)
-             ORDER BY sequence, event_id LIMIT $4",
-        )
-        .bind(s)
-        .bind(sequence)
-        .bind(id)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
-    }
-
-    async fn keep_parked(
-        tx: &mut Transaction<'_>,
-        s: &str,
-        ids: &[&str],
-        reason: &str,
-    ) -> sqlx::Result<()> {
-        sqlx::query(sql!(
-            "UPDATE -- replay::keep_parked
-             feed_parked SET sequence = NULL, reason = coalesce(reason, $3), retry_at = NULL
-             WHERE subscription = $1 AND event_id {}",
-            is_in("$2")
-        ))
-        .bind(s)
-        .bind(list(ids))
-        .bind(reason)
-        .execute(&mut **tx)
-        .await?;
-        Ok(())
-    }
-
-    async fn repeated(
-        tx: &mut Transaction<'_>,
-        s: &str,
-        from: Sequence,
-        after: &str,
-        limit: i64,
-    ) -> sqlx::Result<Vec<String>> {
-        sqlx::query_scalar(sql!(
-            "SELECT -- replay::repeated
-             event_id FROM ({claims} UNION {parked} UNION {passed_over}) AS repeated
-             ORDER BY event_id LIMIT $4",
-            claims = repeated_in(
-                "feed_claim",
-                "AND NOT EXISTS (SELECT 1 FROM feed_skip
-                                 WHERE feed_skip.subscription = $1 AND feed_skip.event_id = feed_claim.event_id
-                                   AND skipped_by IS NOT NULL)
-                 AND NOT EXISTS (SELECT 1 FROM feed_parked
-                                 WHERE feed_parked.subscription = $1
-                                   AND feed_parked.event_id = feed_claim.event_id
-                                   AND feed_parked.sequence IS NULL)"
-            ),
-            parked = repeated_in("feed_parked", "AND sequence IS NOT NULL"),
-            passed_over = repeated_in("feed_skip", "AND skipped_by IS NULL")
-        ))
-        .bind(s)
-        .bind(after)
-        .bind(from)
-        .bind(limit)
-        .fetch_all(&mut **tx)
-        .await
-    }
-
-    async fn forget(tx: &mut Transaction<'_>, s: &str, ids: &[&str]) -> sqlx::Result<()> {
-        fn those() -> String {
-            format!("subscription = $1 AND event_id {}", is_in("$2"))
-        }
-        for sql in [
-            sql!(
-                "DELETE -- replay::claims\nFROM feed_claim WHERE {}",
-                those()
-            ),
-            sql!(
-                "DELETE -- replay::parked\nFROM feed_parked WHERE {}",
-                those()
-            ),
-            sql!(
-                "DELETE -- replay::passed_over\nFROM feed_skip WHERE {}",
-                those()
-            ),
-        ] {
-            sqlx::query(sql)
-                .bind(s)
-                .bind(list(ids))
-                .execute(&mut **tx)
-                .await?;
-        }
-        Ok(())
-    }
-
-    async fn decided(
-        pool: &Pool,
-        s: &str,
-        replay: Option<Sequence>,
-        after: &str,
-        limit: i64,
-    ) -> sqlx::Result<Vec<(String, Option<Sequence>, String)>> {
-        sqlx::query_as(
-            "SELECT -- claim::decided
-             event_id, sequence, subject FROM (
-                 SELECT * FROM (SELECT event_id, sequence, subject FROM feed_skip
-                                WHERE subscription = $1 AND event_id > $2
-                                  AND (CAST($4 AS BIGINT) IS NULL
-                                       OR skipped_by IS NOT NULL AND ($4 <= 1 OR sequence >= $4))
-                                ORDER BY event_id LIMIT $3) AS skipped
-                 UNION ALL
-                 SELECT * FROM (SELECT event_id, sequence, subject FROM feed_parked
-                                WHERE subscription = $1 AND event_id > $2 AND CAST($4 AS BIGINT) IS NULL
-                                ORDER BY event_id LIMIT $3) AS parked
-             ) AS decided
-             ORDER BY event_id LIMIT $3",
-        )
-        .bind(s)
-        .bind(after)
-        .bind(limit)
-        .bind(replay)
-        .fetch_all(pool)
-        .await
     }
 
     async fn without_effect(pool: &Pool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
@@ -542,16 +446,6 @@ fn reported() -> String {
                  count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL) AS instances,
                  count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NOT NULL) AS retired
           FROM feed_instance WHERE subscription = $1) AS reported"
-    )
-}
-
-/// Returns the query for the events in a table that a replay from `$3` repeats, and that also meet a condition.
-fn repeated_in(table: &str, also: &str) -> String {
-    format!(
-        "SELECT * FROM (SELECT event_id FROM {table}
-                        WHERE subscription = $1 AND event_id > $2
-                          AND (CAST($3 AS BIGINT) <= 1 OR sequence >= $3) {also}
-                        ORDER BY event_id LIMIT $4) AS {table}"
     )
 }
 

@@ -176,6 +176,12 @@ async fn what_failed_after_a_preview_is_not_touched<B: Testable>(url: &str) {
     let skipped = scene.handle.skipped(10).await.unwrap();
     assert_eq!(skipped[0].subject, "order/1");
     assert_eq!(skipped[0].event_type.as_deref(), Some("order.placed"));
+    // The second operator with that preview does not read that none is parked.
+    let again = scene.handle.retry_selected(&seen, "bob").await;
+    assert!(
+        matches!(again, Err(DecideError::FailedSince { events: 2, .. })),
+        "{again:?}"
+    );
 }
 
 async fn a_decision_about_one_event_is_recorded_with_its_id<B: Testable>(url: &str) {
@@ -237,8 +243,8 @@ async fn the_second_of_two_operators_gets_the_name_of_the_first<B: Testable>(url
         other.skip("order/1", "a mistake", "bob")
     );
     let (first, second) = match (one, other) {
-        (Ok(()), Err(error)) => ("ada", error),
-        (Err(error), Ok(())) => ("bob", error),
+        (Ok(_), Err(error)) => ("ada", error),
+        (Err(error), Ok(_)) => ("bob", error),
         both => panic!("{both:?}"),
     };
     let told = |error: DecideError, first: &str| match error {

@@ -19,6 +19,7 @@ use crate::support::{
 };
 
 mod many;
+mod twice;
 mod undo;
 
 /// What [`Recorder`] does; one event of `order/1` waits until it may be applied.
@@ -88,12 +89,7 @@ impl<B: Testable> Scene<B> {
             ids.push(id.urn());
         }
         let newest = self.publisher.feed.publish().await.unwrap().sequence;
-        let (consumer, handle) = (&mut self.consumer, &self.handle);
-        until("all is taken", async || {
-            consumer.poll_once().await.unwrap();
-            handle.status().await.unwrap().sequence == newest
-        })
-        .await;
+        self.settled(newest).await;
         ids
     }
 
@@ -109,6 +105,17 @@ impl<B: Testable> Scene<B> {
             consumer.poll_once().await.unwrap();
             let status = handle.status().await.unwrap();
             (status.parked, status.waiting) == (parked, waiting)
+        })
+        .await;
+    }
+
+    /// Lets the consumer work until it has taken the events up to `newest`.
+    async fn settled(&mut self, newest: i64) {
+        let (consumer, handle) = (&mut self.consumer, &self.handle);
+        until("all is taken", async || {
+            consumer.poll_once().await.unwrap();
+            let status = handle.status().await.unwrap();
+            status.decision.is_none() && status.sequence == newest
         })
         .await;
     }

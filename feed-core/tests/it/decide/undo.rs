@@ -118,7 +118,7 @@ async fn what_fails_after_a_skip_waits_again_behind_it<B: Testable>(url: &str) {
     let first = scene.newest().await;
     // The next one fails too, and is skipped; then a new one.
     scene.settle(1, 0).await;
-    scene.handle.skip("order/1", "two", "eve").await.unwrap();
+    scene.handle.skip(&ids[1], "two", "eve").await.unwrap();
     let second = scene.newest().await;
     ids.extend(scene.about_order_1(1).await);
     scene.settle(1, 0).await;

@@ -379,6 +379,8 @@ where
     shop.take(5).await;
     shop.publisher.publish(17).await;
     let handle = shop.consumer.handle();
+    let halt = "UPDATE feed_subscription SET halted = 'for a test'";
+    B::run(&shop.database, halt).await;
     let now = Decision::Resume(feed_core::consumer::ResumeFrom::Now);
     handle.decide(now, "Ann").await.unwrap();
     until("the decision is carried out", async || {

@@ -12,6 +12,11 @@ pub enum Refused {
     /// The subscription is not halted.
     #[error("the subscription is not halted, so there is nothing to resume")]
     NotHalted,
+    /// A resume is open: events of its choice may still come.
+    #[error(
+        "no instance has carried out `{0}` yet: wait for it, or take it back (`decisions`, `undo`)"
+    )]
+    Open(String),
     /// The subscription is halted: resume it first.
     #[error("the subscription is halted: resume it first")]
     Halted,
@@ -89,11 +94,19 @@ pub(in crate::subscription) async fn check<B: Backend>(
     if let Again::Doubles(why) = again {
         return Ok(Err(Refused::Doubles(why)));
     }
-    // A subscription without events may be moved to the newest event.
-    let new = status.epoch.is_none() && status.sequence == 0;
+    // Otherwise it would be carried out after the resume, in a state that the operator does not know.
+    if let Some(open) = &status.decision
+        && open.starts_with("resume ")
+    {
+        return Ok(Err(Refused::Open(open.clone())));
+    }
+    let may_resume = match decision {
+        // One that has never taken an event may begin at the newest one.
+        Decision::Resume(ResumeFrom::Now) => status.halted.is_some() || handle.is_new().await?,
+        _ => status.halted.is_some(),
+    };
     Ok(match decision {
-        Decision::Resume(ResumeFrom::Now) if new => Ok(status),
-        Decision::Resume(_) if status.halted.is_none() => Err(Refused::NotHalted),
+        Decision::Resume(_) if !may_resume => Err(Refused::NotHalted),
         Decision::Replay(_) if status.halted.is_some() => Err(Refused::Halted),
         Decision::Replay(_) if status.paused.is_some() => Err(Refused::Paused),
         // A feed without sequences is replayed as a whole.

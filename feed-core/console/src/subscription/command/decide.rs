@@ -62,10 +62,10 @@ pub(super) async fn skip<B: Backend>(
     let undo =
         "`decisions` lists the skip, and `undo` takes it back until one of those has taken effect";
     if let Some(id) = which.id {
-        handle.skip(&id, &reason, &by.name()?).await?;
-        let id = printable(&id);
+        let skipped = handle.skip(&id, &reason, &by.name()?).await?.name();
+        let skipped = printable(&skipped);
         print(&format!(
-            "Skipped {id}. The later events of its subject continue; {undo}.\n"
+            "Skipped {skipped}. The later events of its subject continue; {undo}.\n"
         ))?;
         return Ok(Done::Well);
     }

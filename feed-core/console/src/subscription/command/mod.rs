@@ -44,6 +44,8 @@ impl From<DecideError> for CommandError {
             | DecideError::NoneSelected(_)
             | DecideError::NoSuchInstance(_)
             | DecideError::AlreadyDecided { .. }
+            | DecideError::SkippedBefore { .. }
+            | DecideError::FailedSince { .. }
             | DecideError::NoSuchDecision(_)
             | DecideError::CannotUndo(..) => Self::NotFound(Box::new(error)),
             _ => Self::Other(Box::new(error)),

@@ -96,23 +96,26 @@ pub(super) async fn skip<B: Backend>(
     }
     let (reason, by) = (form.reason(), form.by());
     form.check()?;
-    let mut document = Skipped {
-        skipped: match &about {
-            About::One(event) => event.clone(),
-            About::Many(selection) => selection.to_string(),
-        },
-        events: 1,
-        reason: reason.clone(),
-        by: by.clone(),
-    };
     let handle = site.handle;
     let skipped = whole(async move {
-        match about {
-            About::One(event) => handle.skip(&event, &reason, &by).await.map(|()| 1),
-            About::Many(selection) => handle.skip_selected(&selection, &reason, &by).await,
-        }
+        let (skipped, events) = match about {
+            About::One(event) => {
+                let event = handle.skip(&event, &reason, &by).await?;
+                (event.id, 1)
+            }
+            About::Many(selection) => {
+                let events = handle.skip_selected(&selection, &reason, &by).await?;
+                (selection.to_string(), events)
+            }
+        };
+        Ok(Skipped {
+            skipped,
+            events,
+            reason,
+            by,
+        })
     });
-    document.events = skipped.await?.map_err(problem)?;
+    let document = skipped.await?.map_err(problem)?;
     Ok(done(wanted, STATUS, StatusCode::OK, document))
 }
 
@@ -278,7 +281,7 @@ pub(super) fn problem(error: DecideError) -> Problem {
             let title = "There is no such decision";
             Problem::new(StatusCode::NOT_FOUND, "no-such-decision", title, detail)
         }
-        DecideError::AlreadyDecided { .. } => {
+        DecideError::AlreadyDecided { .. } | DecideError::SkippedBefore { .. } => {
             let title = "Another operator was first";
             Problem::new(StatusCode::CONFLICT, "already-decided", title, detail)
         }
@@ -301,6 +304,8 @@ pub(super) fn problem(error: DecideError) -> Problem {
         DecideError::Paused(_)
         | DecideError::NotPaused
         | DecideError::UnderWay
+        | DecideError::BeingTried
+        | DecideError::FailedSince { .. }
         | DecideError::Retired(..)
         | DecideError::Older(_)
         | DecideError::LastInstance(_) => {

@@ -1,0 +1,50 @@
+//! A replay in a database: what it forgets, and what it must not forget.
+
+use sqlx::{Pool, Transaction};
+
+use super::answer::Answer;
+use crate::event::Sequence;
+
+/// The statements of a replay. `s` is the subscription's name.
+pub(crate) trait Replay: sqlx::Database {
+    /// Returns the parked events after a sequence and an id, by both.
+    fn parked_after(
+        pool: &Pool<Self>,
+        s: &str,
+        sequence: Sequence,
+        id: &str,
+        limit: i64,
+    ) -> impl Answer<Vec<(Sequence, String)>>;
+
+    /// Leaves parked events to the operator, for `reason` if they only waited, and takes their sequences from them: the feed
+    /// does not have them.
+    fn keep_parked(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        ids: &[&str],
+        reason: &str,
+    ) -> impl Answer<()>;
+
+    /// Returns the ids after `after` of events from the sequence `from` on that are claimed, parked or passed over, and that no
+    /// operator has skipped; of all events if `from` is 1. Parked events without a sequence are not among them.
+    fn repeated(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        from: Sequence,
+        after: &str,
+        limit: i64,
+    ) -> impl Answer<Vec<String>>;
+
+    /// Drops the claims of events, and what is parked or passed over of them, so that they are applied again.
+    fn forget(tx: &mut Transaction<'_, Self>, s: &str, ids: &[&str]) -> impl Answer<()>;
+
+    /// Returns the events after the id `after` that a decision must not repeat, by their ids: id, sequence and subject. These
+    /// are the parked and skipped ones; for a replay those from its sequence on that an operator has skipped.
+    fn decided(
+        pool: &Pool<Self>,
+        s: &str,
+        replay: Option<Sequence>,
+        after: &str,
+        limit: i64,
+    ) -> impl Answer<Vec<(String, Option<Sequence>, String)>>;
+}
