@@ -343,8 +343,8 @@ async fn a_retry_in_a_partition_that_was_taken_over_is_left() {
     })
     .await;
     // That of the first one is locked.
-    let taken_over = "UPDATE feed_partition SET lease_epoch = lease_epoch + 1 WHERE partition <> (
-                          SELECT partition FROM feed_parked ORDER BY position LIMIT 1)";
+    let taken_over = "UPDATE feed_partition SET lease_epoch = lease_epoch + 1 WHERE partition IN (
+                          SELECT partition FROM feed_partition FOR UPDATE SKIP LOCKED)";
     tables::run(url, taken_over).await;
     other.execute("COMMIT").await.unwrap();
     patiently("all are applied", async || {
