@@ -188,7 +188,6 @@ impl<B: Backend> Database<B> {
     }
 
     /// Where single statements of ours go that write: each has committed when it reports success.
-    #[cfg(any(feature = "consume", feature = "publish"))]
     pub(crate) fn writing(&self) -> Writer<'_, B> {
         self.writing_by(&self.shared.pools.writer)
     }

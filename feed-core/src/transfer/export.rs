@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 use sqlx::{Connection, SqlSafeStr};
 
 use super::file::{FORMAT, Line, Output};
-use super::{TABLES, Table, TransferError, WHOLE, answered, answered_within};
+use super::{TABLES, Table, TransferError, answered};
+#[cfg(feature = "publish")]
+use super::{WHOLE, answered_within};
 use crate::database::Database;
 use crate::store::Backend;
 
