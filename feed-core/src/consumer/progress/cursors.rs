@@ -30,7 +30,7 @@ pub(crate) struct Cursors {
     /// cursor and this position.
     pub(crate) seen: Position,
     /// The version of the leases under which `held` was read; `None` if it must be read again.
-    leases: Option<u64>,
+    pub(crate) leases: Option<u64>,
     /// Since when the stored cursors lag behind.
     behind_since: Option<Instant>,
     pub(crate) trust: Trust,

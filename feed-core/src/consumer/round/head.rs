@@ -51,7 +51,9 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     }
     let (leases, due) = {
         let signals = follower.leases.signals.borrow();
-        (signals.leases, signals.due)
+        // Leases that have changed since the cursors were read end the wait: it would be for the partitions of before.
+        let known = follower.cursors.leases.unwrap_or(signals.leases);
+        (known, signals.due)
     };
     let asked = follower.leases.asked.swap(false, Ordering::Relaxed);
     let bypasses = asked || follower.cursors.trust.must_bypass_caches(Instant::now());
