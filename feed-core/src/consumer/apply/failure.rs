@@ -211,7 +211,7 @@ pub(crate) fn misuse_of(error: &sqlx::Error) -> Option<Misuse> {
 }
 
 /// Returns true if a statement has waited too long for a lock.
-pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
+pub(crate) fn is_lock_timeout(error: &sqlx::Error) -> bool {
     let error = error.as_database_error();
     error.is_some_and(|error| matches!(code_of(error), Code::Postgres("55P03")))
 }

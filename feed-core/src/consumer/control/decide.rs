@@ -10,20 +10,18 @@ use super::decision::{DecideError, Decision, NoUndo, check_name, check_reason, m
 use super::handle::{Handle, forms};
 use super::instances::ALL;
 use super::selection::Selection;
+use crate::consumer::apply::failure::is_lock_timeout;
 use crate::consumer::sanitize::printable;
 use crate::database::timeout::TRANSACTION;
+use crate::store::Backend;
 use crate::store::decide::{Decided, NewDecision, Skipping, Verb, not_carried_out};
 use crate::store::operate::{InstanceStatus, ParkedEvent};
-use crate::store::{Backend, sqlstate};
 
 /// The most events that one transaction skips or parks again.
 const AT_ONCE: i64 = 1000;
 
 /// The newest events of a subject among which an operator's decision is searched.
 const RECENT: u32 = 100;
-
-/// `lock_not_available`
-const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What an operator does about failed events.
 #[derive(Clone, Copy)]
@@ -504,13 +502,9 @@ impl<B: Backend> Handle<B> {
 
 /// Recognizes that a lock was not free in time (PostgreSQL).
 fn being_tried(error: DecideError) -> DecideError {
-    match &error {
-        DecideError::Database(sqlx::Error::Database(of))
-            if sqlstate(of.as_ref()) == Some(LOCK_NOT_AVAILABLE) =>
-        {
-            DecideError::BeingTried
-        }
-        _ => error,
+    match error {
+        DecideError::Database(error) if is_lock_timeout(&error) => DecideError::BeingTried,
+        error => error,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
 
 use super::session::OWN_PLANNER;
-use super::statements::{NOT_STOPPED, is_due};
+use super::statements::{MARK, NOT_STOPPED, is_due};
 use crate::database::timeout::{ConnectionHealth, STATEMENT};
 use crate::store::Writer;
 use crate::store::consume::{
@@ -150,19 +150,18 @@ impl NativeConsume for Postgres {
             .iter()
             .map(|held| held.position.sequence)
             .collect();
-        let anchors: Vec<&str> = partitions.iter().map(|held| held.position.mark()).collect();
+        let marks: Vec<&str> = partitions.iter().map(|held| held.position.mark()).collect();
         let moved: Vec<(i64, bool, Option<i64>)> = sqlx::query_as(sql!(
             "WITH -- consumer::advance
              ours AS (
                  SELECT feed_partition.partition
                  FROM feed_partition
                  JOIN UNNEST($3::bigint[], $4::bigint[], $5::bigint[], $14::text[])
-                          AS held (partition, lease_epoch, sequence, anchor)
+                          AS held (partition, lease_epoch, sequence, mark)
                    ON feed_partition.partition = held.partition
                   AND feed_partition.lease_epoch = held.lease_epoch
                   AND feed_partition.sequence = held.sequence
-                  AND CASE feed_partition.sequence WHEN 0 THEN COALESCE(feed_partition.anchor, '') ELSE '' END
-                      = held.anchor
+                  AND {MARK} = held.mark
                  WHERE subscription = $1 AND lease_owner = $2
                    AND NOT EXISTS (SELECT FROM feed_partition AS other
                                    WHERE other.subscription = $1 AND other.epoch <> $6)
@@ -204,7 +203,7 @@ impl NativeConsume for Postgres {
         .bind(&to.last_modified)
         .bind(effects)
         .bind(term)
-        .bind(anchors)
+        .bind(marks)
         .fetch_all(&mut **tx)
         .await?;
         let guard = moved.first().and_then(|(.., guard)| *guard);

@@ -10,7 +10,7 @@ use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
 use super::connect::begin;
 use super::dialect::{NOW, instant, now_plus};
-use super::statements::{NOT_STOPPED, is_due};
+use super::statements::{MARK, NOT_STOPPED, is_due};
 use crate::database::timeout::ConnectionHealth;
 use crate::store::Writer;
 use crate::store::consume::{Advanced, Census, Claim, Heartbeat, Held, NativeConsume, Position};
@@ -196,8 +196,7 @@ impl NativeConsume for Sqlite {
              SET epoch = $4, sequence = $5, anchor = coalesce($6, anchor), updated = $7, etag = $8,
                  last_modified = $9, lease_until = {until}
              WHERE subscription = $1 AND lease_owner = $2
-               AND (partition, lease_epoch, sequence,
-                    CASE sequence WHEN 0 THEN coalesce(anchor, '') ELSE '' END) IN (
+               AND (partition, lease_epoch, sequence, {MARK}) IN (
                    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($3)
                )
                AND NOT EXISTS (SELECT 1 FROM feed_partition AS other

@@ -98,7 +98,7 @@ impl Consume for Db {
                AND EXISTS (SELECT 1 FROM feed_partition
                            WHERE subscription = $1 AND lease_owner = $3 AND partition = $4
                              AND lease_epoch = $5 AND sequence = $6
-                             AND CASE sequence WHEN 0 THEN COALESCE(anchor, '') ELSE '' END = $7)"
+                             AND {MARK} = $7)"
         ))
         .bind(s)
         .bind(reason)
@@ -338,6 +338,10 @@ async fn note_attempt(tx: &mut Transaction<'_>, s: &str, event_id: &str) -> sqlx
     }
     Ok(())
 }
+
+/// What [`Position::mark`] returns, of a row of `feed_partition`.
+pub(in super::super) const MARK: &str = "CASE feed_partition.sequence
+    WHEN 0 THEN COALESCE(feed_partition.anchor, '') ELSE '' END";
 
 /// True unless the subscription `$1` is paused, or a decision about it is open: then no effect begins. This also stops an
 /// instance that has not heard of it.

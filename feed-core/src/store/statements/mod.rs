@@ -18,7 +18,7 @@ mod replay;
 mod transfer;
 
 #[cfg(feature = "consume")]
-pub(super) use consume::{NOT_STOPPED, is_due};
+pub(super) use consume::{MARK, NOT_STOPPED, is_due};
 
 use super::dialect::{Db, HAS_UNNUMBERED, IS_STANDBY, JSON_OBJECT, Row};
 #[cfg(feature = "consume")]

@@ -87,16 +87,19 @@ async fn a_retry_during_an_attempt_stays_due<B: Testable>(url: &str) {
     running.await.unwrap();
 }
 
-/// The replay knows early which parked events the feed no longer has.
-async fn a_skip_is_not_taken_back_while_a_replay_is_open<B: Testable>(url: &str) {
+/// A scene with a skipped event, and the decision.
+async fn with_a_skip<B: Testable>(url: &str) -> (Scene<B>, i64) {
     let mut scene = Scene::<B>::new(url).await;
     scene.about_order_1(1).await;
-    scene
-        .handle
-        .skip("order/1", "a mistake", "ann")
-        .await
-        .unwrap();
+    let skipped = scene.handle.skip("order/1", "a mistake", "ann").await;
+    skipped.unwrap();
     let skip = scene.newest().await;
+    (scene, skip)
+}
+
+/// The replay knows early which parked events the feed no longer has.
+async fn a_skip_is_not_taken_back_while_a_replay_is_open<B: Testable>(url: &str) {
+    let (mut scene, skip) = with_a_skip::<B>(url).await;
     let replay = Decision::Replay(1);
     let replay = scene.handle.decide(replay, "ann").await.unwrap();
     let undone = scene.handle.undo(skip, "bob").await;
@@ -108,14 +111,7 @@ async fn a_skip_is_not_taken_back_while_a_replay_is_open<B: Testable>(url: &str)
 }
 
 async fn a_replay_is_decided_after_an_undo<B: Testable>(url: &str) {
-    let mut scene = Scene::<B>::new(url).await;
-    scene.about_order_1(1).await;
-    scene
-        .handle
-        .skip("order/1", "a mistake", "ann")
-        .await
-        .unwrap();
-    let skip = scene.newest().await;
+    let (scene, skip) = with_a_skip::<B>(url).await;
     let mut tx = scene.database.begin().await.unwrap();
     let partitions = "SELECT 1 FROM feed_partition";
     let lock = [format!("{partitions} FOR UPDATE"), partitions.to_owned()];
