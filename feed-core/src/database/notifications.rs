@@ -14,6 +14,10 @@ use crate::store::Backend;
 /// The pause after a refused LISTEN: a pooler refuses each one at once.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// How long the server of a listener may say nothing before it is asked. A firewall that forgets idle connections forgets
+/// this one first.
+const CONFIRMED: Duration = Duration::from_secs(10);
+
 /// The notifications on one channel, as long as the connection lasts.
 pub(crate) struct Notifications<B: Backend> {
     channel: &'static str,
@@ -29,10 +33,10 @@ pub(crate) struct Notifications<B: Backend> {
 enum State<B: Backend> {
     /// Not listening.
     Idle,
-    /// Connecting since then, in a task of its own: it may take long, and the caller does other work
-    /// meanwhile.
+    /// Connecting since then, or asking the server for an answer, in a task of its own: it may take long, and the caller
+    /// does other work meanwhile.
     Connecting(JoinHandle<sqlx::Result<B::Listener>>, Instant),
-    /// Listening by a connection from then.
+    /// Listening by a connection whose server answered what was asked then.
     Listening(B::Listener, Instant),
 }
 
@@ -48,14 +52,21 @@ impl<B: Backend> Notifications<B> {
     }
 
     /// Begins to listen, unless it has already, or others use so many connections for it that too few would be left.
-    /// Replaces a connection that is suspect: no more may come of it, and nothing says so.
+    /// Replaces a connection that is suspect, and asks one that has waited for long whether it is: no more may come of it,
+    /// and nothing says so.
     pub(crate) fn listen(&mut self, database: &Database<B>) {
-        let is_suspect = match &self.state {
-            State::Listening(_, since) => database.health().is_suspect(since.elapsed()),
-            _ => false,
-        };
-        if is_suspect && let State::Listening(silent, _) = self.stop() {
-            B::abandon(database.reader(), silent);
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Listening(silent, since) if database.health().is_suspect(since.elapsed()) => {
+                self.permit = None;
+                B::abandon(database.reader(), silent);
+            }
+            State::Listening(listener, since) if since.elapsed() >= CONFIRMED => {
+                let (database, channel) = (database.clone(), self.channel);
+                self.connect(async move {
+                    B::confirm(database.reader(), channel, listener, database.health()).await
+                });
+            }
+            state => self.state = state,
         }
         if !matches!(self.state, State::Idle) || Instant::now() < self.next {
             return;
@@ -71,13 +82,19 @@ impl<B: Backend> Notifications<B> {
         };
         self.permit = Some(permit);
         let (database, channel) = (database.clone(), self.channel);
-        let listen = async move { B::listen(database.reader(), channel, database.health()).await };
-        self.state = State::Connecting(tokio::spawn(listen), Instant::now());
+        self.connect(async move { B::listen(database.reader(), channel, database.health()).await });
     }
 
-    fn stop(&mut self) -> State<B> {
+    fn connect(
+        &mut self,
+        connecting: impl Future<Output = sqlx::Result<B::Listener>> + Send + 'static,
+    ) {
+        self.state = State::Connecting(tokio::spawn(connecting), Instant::now());
+    }
+
+    fn stop(&mut self) {
         self.permit = None;
-        std::mem::replace(&mut self.state, State::Idle)
+        self.state = State::Idle;
     }
 
     /// Waits for a notification, and returns its text if that is known; waits for ever if not

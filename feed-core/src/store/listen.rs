@@ -20,6 +20,15 @@ pub(crate) trait Listen: sqlx::Database {
         health: &ConnectionHealth,
     ) -> impl Answer<Self::Listener>;
 
+    /// Asks the server of a listener for an answer: a connection that only waits may be silent without a sign. Abandons
+    /// the listener if none comes.
+    fn confirm(
+        pool: &Pool<Self>,
+        channel: &str,
+        listener: Self::Listener,
+        health: &ConnectionHealth,
+    ) -> impl Answer<Self::Listener>;
+
     /// Waits for a notification, and returns its text. After an error, drop the listener.
     fn notified(listener: &mut Self::Listener) -> impl Answer<String>;
 

@@ -201,9 +201,19 @@ async fn a_transfer_ends_when_its_connection_falls_silent() {
     tokio::join!(join_all(exporting), importing);
 }
 
-/// Listening is only waiting: nothing else says that the connection is dead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_listener_is_replaced() {
+async fn a_listener_that_falls_silent_with_all_others_is_replaced() {
+    a_silent_listener_is_replaced(Wire::silence_all).await;
+}
+
+/// A firewall forgets the connection first that is idle for longest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_that_falls_silent_alone_is_replaced() {
+    a_silent_listener_is_replaced(|wire| wire.silence("listener::confirm")).await;
+}
+
+/// Listening is only waiting: nothing else says that the connection is dead.
+async fn a_silent_listener_is_replaced(silence: impl FnOnce(&Wire)) {
     let fresh = FreshDatabase::postgres().await;
     let wire = wire_before(&fresh).await;
     let database = Database::<Postgres>::open(&wire.url).await.unwrap();
@@ -218,7 +228,7 @@ async fn a_silent_listener_is_replaced() {
         .await;
     };
     listen(1).await;
-    wire.silence_all();
+    silence(&wire);
     // Beside that of before, whose server knows nothing.
     listen(2).await;
     // Its place in the pool is free again.

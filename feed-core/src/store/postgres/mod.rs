@@ -22,7 +22,7 @@ use std::io;
 use std::time::Duration;
 
 use sqlx::postgres::PgListener;
-use sqlx::{Acquire, ConnectOptions, Executor, PgPool, Postgres};
+use sqlx::{Acquire, AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres};
 use tokio::time::{sleep, timeout};
 
 #[cfg(feature = "consume")]
@@ -107,6 +107,23 @@ impl Listen for Postgres {
         };
         match health.within(STATEMENT, listening).await {
             Ok(()) => Ok(listener),
+            Err(error) => {
+                Self::abandon(pool, listener);
+                Err(error)
+            }
+        }
+    }
+
+    async fn confirm(
+        pool: &PgPool,
+        channel: &str,
+        mut listener: PgListener,
+        health: &ConnectionHealth,
+    ) -> sqlx::Result<PgListener> {
+        // Changes nothing, and the sessions of the server still show which of them listen.
+        let again = AssertSqlSafe(format!("LISTEN -- listener::confirm\n {channel}"));
+        match health.within(STATEMENT, listener.execute(again)).await {
+            Ok(_) => Ok(listener),
             Err(error) => {
                 Self::abandon(pool, listener);
                 Err(error)

@@ -85,6 +85,10 @@ impl Listen for Sqlite {
         Ok(())
     }
 
+    async fn confirm(_: &SqlitePool, _: &str, (): (), _: &ConnectionHealth) -> sqlx::Result<()> {
+        Ok(())
+    }
+
     fn abandon(_: &SqlitePool, (): ()) {}
 
     async fn notified((): &mut ()) -> sqlx::Result<String> {
