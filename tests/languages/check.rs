@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::RawQuery;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::Redirect;
 use axum::routing::get;
 use feed_core::http::NAMESPACE;
 use harness::{Backend, serve as listen};
@@ -259,6 +260,45 @@ async fn check_feed(head: &str, page: &str) -> Vec<Value> {
         .route("/page", get(async move || page));
     let url = listen(router).await + "/feed";
     findings(&url, 1).await
+}
+
+/// Each is valid: a base, a redirect, a relation as an IRI, UTF-16, and another version of an entry.
+#[tokio::test]
+async fn what_valid_feeds_of_others_have_is_no_fault() {
+    let newer = ENTRY.replace("2026-01-01", "2026-01-02");
+    let inside = format!(
+        "{HEAD}<link rel='http://www.iana.org/assignments/relation/prev-archive' href='page'/>{newer}"
+    );
+    let based = feed_of(&inside).replace("<feed", "<feed xml:base='/there/'");
+    let head = based
+        .encode_utf16()
+        .fold(vec![0xff, 0xfe], |mut bytes, unit| {
+            bytes.extend(unit.to_le_bytes());
+            bytes
+        });
+    let mark = "<fh:archive xmlns:fh='http://purl.org/syndication/history/1.0'/>";
+    let page = feed_of(&format!(
+        "{mark}{HEAD}{ENTRY}<link rel='prev-archive' href='older'/>"
+    ));
+    let older = feed_of(&format!("{mark}{HEAD}"));
+    let headers = [(CONTENT_TYPE, "application/atom+xml"), (ETAG, "\"1\"")];
+    let moved = async || Redirect::temporary("/elsewhere/page");
+    let router = Router::new()
+        .route("/feed", get(async move || (headers, head)))
+        .route("/there/page", get(moved))
+        .route("/elsewhere/page", get(async move || page))
+        .route("/elsewhere/older", get(async move || older));
+    let url = listen(router).await + "/feed";
+    let found = findings(&url, 1).await;
+    let faults = found.iter().filter(|one| one["verdict"] == "fault");
+    let faults: Vec<_> = faults.map(|one| one["rule"].as_str().unwrap()).collect();
+    // Its tag, that it answers with 200.
+    assert_eq!(
+        faults,
+        ["a request with its ETag is answered 304, without a body"],
+        "{found:?}"
+    );
+    assert_eq!(about(&found, "in one document")["verdict"], "good");
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ pub use measured::samples::{Pace, Sample};
 pub use outcome::{PollError, Polled};
 pub use received::Received;
 pub use sanitize::{printable, without_value};
-pub use source::charset::Undecodable;
+pub use source::charset::{Undecodable, decode};
 pub use source::client::FeedClient;
 pub use source::credentials::{FeedCredentials, InvalidCredentials};
 pub use source::entry::InvalidDocument;

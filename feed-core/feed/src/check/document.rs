@@ -6,12 +6,15 @@ use chrono::DateTime;
 use feed_core::http::NAMESPACE;
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use roxmltree::Node;
+use roxmltree::{NS_XML_URI, Node};
 use url::Url;
 
 const ATOM: &str = "http://www.w3.org/2005/Atom";
 /// The deepest nesting of elements that is read.
 const DEEPEST: u32 = 200;
+
+/// Registered relations may be written as IRIs (RFC 4287, 4.2.7.2).
+const RELATIONS: &str = "http://www.iana.org/assignments/relation/";
 
 const HISTORY: &str = "http://purl.org/syndication/history/1.0";
 
@@ -31,7 +34,7 @@ pub(super) struct Document {
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     pub(super) id: String,
-    updated: String,
+    pub(super) updated: String,
     pub(super) sequence: Option<i64>,
     /// Where its content is, if it is elsewhere.
     pub(super) src: Option<Url>,
@@ -60,9 +63,12 @@ impl Document {
             .children()
             .filter(|node| node.has_tag_name((ATOM, "link")))
         {
-            let relation = link.attribute("rel").unwrap_or("alternate");
-            match link.attribute("href").map(|href| url.join(href)) {
-                Some(Ok(target)) => document.links.push((relation.to_owned(), target)),
+            let relation = relation(link);
+            match link
+                .attribute("href")
+                .and_then(|href| join(link, url, href))
+            {
+                Some(target) => document.links.push((relation, target)),
                 _ => document
                     .faults
                     .push(format!("a link {relation} has no address")),
@@ -143,10 +149,9 @@ impl Document {
             .unwrap_or_default();
         let content = child(node, ATOM, "content");
         let src = content.and_then(|content| content.attribute("src"));
-        let alternate = node.children().any(|child| {
-            child.has_tag_name((ATOM, "link"))
-                && matches!(child.attribute("rel"), None | Some("alternate"))
-        });
+        let alternate = node
+            .children()
+            .any(|child| child.has_tag_name((ATOM, "link")) && relation(child) == "alternate");
         if content.is_none() && !alternate {
             self.faults.push(format!(
                 "{what} has neither content nor a link alternate (4.1.2)"
@@ -161,7 +166,9 @@ impl Document {
             sequence: child(node, NAMESPACE, "sequence")
                 .map(text_of)
                 .and_then(|text| text.parse().ok()),
-            src: src.and_then(|src| url.join(src).ok()),
+            src: content
+                .zip(src)
+                .and_then(|(content, src)| join(content, url, src)),
             id,
             updated,
         });
@@ -190,6 +197,25 @@ fn check_depth(text: &str) -> Result<(), String> {
 fn child<'a, 'i>(node: Node<'a, 'i>, namespace: &str, name: &str) -> Option<Node<'a, 'i>> {
     node.children()
         .find(|child| child.has_tag_name((namespace, name)))
+}
+
+fn relation(link: Node<'_, '_>) -> String {
+    let relation = link.attribute("rel").unwrap_or("alternate");
+    let relation = relation.trim().to_ascii_lowercase();
+    match relation.strip_prefix(RELATIONS) {
+        Some(name) => name.to_owned(),
+        None => relation,
+    }
+}
+
+/// Resolves a link at `node` of the document at `url`, with the `xml:base`s around it (RFC 4287, section 2).
+fn join(node: Node<'_, '_>, url: &Url, link: &str) -> Option<Url> {
+    let bases = node
+        .ancestors()
+        .filter_map(|around| around.attribute((NS_XML_URI, "base")));
+    let bases: Vec<&str> = bases.collect();
+    let mut links = bases.into_iter().rev().chain([link]);
+    links.try_fold(url.clone(), |base, link| base.join(link).ok())
 }
 
 fn text_of(node: Node<'_, '_>) -> String {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::DateTime;
-use feed_core::consumer::{FeedCredentials, redact_url};
+use feed_core::consumer::{FeedCredentials, decode, redact_url};
 use feed_core::http::{tls, with_causes};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, LAST_MODIFIED,
@@ -12,7 +12,7 @@ use reqwest::header::{
 use reqwest::{Client, Method, StatusCode};
 use url::Url;
 
-use super::document::Document;
+use super::document::{Document, Entry};
 use super::{Finding, Verdict};
 
 /// The longest time for an answer.
@@ -39,10 +39,19 @@ const FOREIGN: &str = "zzzzzzzz.1.00000000000070008000000000000001";
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
-    body: String,
+    /// Where it was in the end.
+    url: Url,
+    body: Vec<u8>,
 }
 
 impl Answer {
+    /// Reads it as a feed, by the charset that it declares; its links are relative to where it was in the end.
+    fn document(&self) -> Result<Document, String> {
+        let text = decode(&self.body, self.header(&CONTENT_TYPE));
+        let text = text.map_err(|error| error.to_string())?;
+        Document::read(&text, &self.url)
+    }
+
     fn header(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -131,7 +140,7 @@ impl Checker {
             (!head.is_of_type("application/atom+xml"))
                 .then(|| format!("it is {:?}", head.header(&CONTENT_TYPE).unwrap_or_default())),
         );
-        let document = match Document::read(&head.body, &self.url) {
+        let document = match head.document() {
             Ok(document) => document,
             Err(found) => {
                 self.finds("RFC 4287, 4.1.1", "it is an Atom feed", Some(found));
@@ -229,8 +238,9 @@ impl Checker {
             }
             return Ok(());
         };
-        let mut known: HashSet<String> =
-            head.entries.iter().map(|entry| entry.id.clone()).collect();
+        // Another version of an entry may be in the document of its own date.
+        let version = |entry: &Entry| (entry.id.clone(), entry.updated.clone());
+        let mut known: HashSet<_> = head.entries.iter().map(version).collect();
         let (mut unmarked, mut doubled, mut changed) = (None, None, None);
         let (mut next, mut read) = (Some(first), HashSet::new());
         // Why no more was read, and why no page was read twice.
@@ -246,7 +256,7 @@ impl Checker {
                 break;
             }
             let page = self.get(&url, &[]).await?;
-            let document = match Document::read(&page.body, &url) {
+            let document = match page.document() {
                 Ok(document) if page.status == StatusCode::OK => document,
                 _ => {
                     unmarked.get_or_insert(format!("{shown} answers {}, or no feed", page.status));
@@ -258,7 +268,7 @@ impl Checker {
                 unmarked.get_or_insert(format!("{shown} has no fh:archive"));
             }
             for entry in &document.entries {
-                if !known.insert(entry.id.clone()) {
+                if !known.insert(version(entry)) {
                     doubled.get_or_insert(format!("{} is also in {shown}", entry.id));
                 }
             }
@@ -315,7 +325,7 @@ impl Checker {
         }
         let (end, url) = self.after(cursor).await?;
         let shown = redact_url(&url);
-        let repeated = match Document::read(&end.body, &url) {
+        let repeated = match end.document() {
             Ok(document) if end.status == StatusCode::OK => {
                 // New ones may have come meanwhile.
                 let known = |id: &String| head.entries.iter().any(|entry| entry.id == *id);
@@ -350,7 +360,7 @@ impl Checker {
         for _ in 0..self.documents {
             let (answer, url) = self.after(&cursor).await?;
             let shown = redact_url(&url);
-            let document = match Document::read(&answer.body, &url) {
+            let document = match answer.document() {
                 Ok(document) => document,
                 Err(found) => return broken(format!("{shown}: {found}")),
             };
@@ -423,6 +433,7 @@ impl Checker {
         let answer = async {
             let mut response = request.send().await?;
             let (status, headers) = (response.status(), response.headers().clone());
+            let url = response.url().clone();
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await? {
                 body.extend_from_slice(&chunk);
@@ -430,10 +441,10 @@ impl Checker {
                     return Ok(None);
                 }
             }
-            let body = String::from_utf8_lossy(&body).into_owned();
             Ok(Some(Answer {
                 status,
                 headers,
+                url,
                 body,
             }))
         };

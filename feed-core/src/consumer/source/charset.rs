@@ -37,13 +37,19 @@ pub enum Undecodable {
 /// UTF-8 whatever its `charset` says, unless the bytes are not (RFC 8259, 8.1 and 11). The text has
 /// no byte order mark.
 ///
+/// ```
+/// use feed_core::consumer::decode;
+///
+/// let text = decode(b"<title>caf\xe9</title>", Some("text/xml; charset=iso-8859-1"))?;
+/// assert_eq!(text, "<title>café</title>");
+/// # Ok::<_, feed_core::consumer::Undecodable>(())
+/// ```
+///
 /// # Errors
 ///
-/// Returns an error if the bytes do not fit the charset: no character is ever replaced.
-pub(crate) fn decode<'a>(
-    body: &'a [u8],
-    content_type: Option<&str>,
-) -> Result<Cow<'a, str>, Undecodable> {
+/// Returns an error if the bytes do not fit the charset: no character is ever replaced; or if the text is larger than a
+/// document may be.
+pub fn decode<'a>(body: &'a [u8], content_type: Option<&str>) -> Result<Cow<'a, str>, Undecodable> {
     let (encoding, label) = if content_type.is_some_and(|text| is_json(&essence(text))) {
         match content_type.and_then(|text| parameter(text, "charset")) {
             Some(label) if str::from_utf8(body).is_err() => (encoding_of(&label)?, Some(label)),
