@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 use feed_core::{Database, NewEvent, outbox};
+use harness::FreshDatabase;
+use sqlx::Postgres;
 use tokio::task::JoinSet;
 
 use crate::support::{Publisher, Testable, event, until};
@@ -330,4 +332,33 @@ async fn an_event_of_a_request_that_outlasts_the_feed_is_published<B: Testable>(
     publisher.feed.clone().finish().await;
     let numbered = "SELECT sequence FROM feed_log";
     assert_eq!(B::numbers(&publisher.database, numbered).await, [1]);
+}
+
+/// As the time limit does, or the space for temporary files, where many large events wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_numbered_at_once_is_numbered_in_parts() {
+    let fresh = FreshDatabase::postgres().await;
+    let publisher = Publisher::<Postgres>::open(fresh.url()).await;
+    fresh
+        .execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 IF (SELECT count(*) FROM added) > 5 THEN
+                     RAISE configuration_limit_exceeded;
+                 END IF;
+                 RETURN NULL;
+             END $$;
+             CREATE TRIGGER refuse AFTER INSERT ON feed_event REFERENCING NEW TABLE AS added
+             FOR EACH STATEMENT EXECUTE FUNCTION refuse();
+             INSERT INTO feed_outbox (event_type, subject, data)
+             SELECT 'order.placed', 'order/' || n, '{}' FROM generate_series(1, 30) n",
+        )
+        .await;
+    let running = tokio::spawn(publisher.feed.clone().run());
+    until("all are published", async || {
+        publisher.feed.cursor().sequence == 30
+    })
+    .await;
+    publisher.shutdown.cancel();
+    running.await.unwrap();
 }

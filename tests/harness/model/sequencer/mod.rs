@@ -1,4 +1,4 @@
-//! How events get their numbers on PostgreSQL: `feed-core/src/outbox.rs`, `sequencer.rs`, `feed_number` and
+//! How events get their numbers on PostgreSQL: `feed-core/src/outbox.rs`, `sequencer/mod.rs`, `feed_number` and
 //! `feed_number_at_commit` in `migrations/postgres/`. Three writers, which may number in their COMMIT, two
 //! instances that number, two readers that page by number; one session may die while it numbers.
 //!

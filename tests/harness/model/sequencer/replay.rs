@@ -10,7 +10,7 @@ use super::{Action, Number, Sequencer, Session, World, Writing};
 use crate::journal::Record;
 use crate::model::walk::Walk;
 
-/// The limits of `sequencer.rs` and of `feed_number_alone`.
+/// The limits of `sequencer/mod.rs` and of `feed_number_alone`.
 const MOST: [usize; 2] = [1_000, 10];
 
 /// Replays what a publisher has committed; returns how many steps of the model that took.

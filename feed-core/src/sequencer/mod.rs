@@ -3,12 +3,14 @@
 //! Every instance may run it; a lock lets one of them number at a time. Readers of the feed see
 //! numbered events only, so a reader that has seen `k` can have seen all before `k` (I2).
 
+mod second;
+
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::http::with_causes;
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::OptionFuture;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle;
@@ -16,6 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use self::second::OpenSecond;
 use crate::database::Database;
 use crate::database::notifications::Notifications;
 use crate::event::Sequence;
@@ -35,8 +38,12 @@ const LONGEST_AGE: Duration = Duration::from_secs(1);
 /// Rows in quarantine that are logged at once; the next read continues there.
 const REPORTED: i64 = 100;
 
-/// Events numbered in one transaction; bounds how long the head is locked.
+/// The most events numbered in one transaction. Fewer are while that takes longer than it should, since the head is locked
+/// meanwhile, or fails, as it may for many large events at once: one alone is not too large.
 const MOST_NUMBERED: i64 = 1_000;
+
+/// How long such a transaction should take.
+const NUMBERING: Duration = Duration::from_secs(1);
 
 /// The shortest interval between two numberings. A single event is numbered at once; events within
 /// this interval share one transaction, and readers one new head.
@@ -73,6 +80,8 @@ pub(crate) struct Sequencer<B: Backend> {
     /// Held while the head is read or moved, so that a later read never reports less than an
     /// earlier one.
     reading: Mutex<()>,
+    /// The most events to number at once.
+    most: AtomicI64,
     committed: Notify,
     /// Increases when the database turns out to have other events under known sequences: one was
     /// corrected, or the database was restored. What was read before is then invalid.
@@ -99,6 +108,7 @@ impl<B: Backend> Sequencer<B> {
             last_read: AtomicU64::new(0),
             begun: Instant::now(),
             reading: Mutex::new(()),
+            most: AtomicI64::new(MOST_NUMBERED),
             committed: Notify::new(),
             rewrites: AtomicU64::new(0),
             reported: AtomicI64::new(0),
@@ -203,8 +213,17 @@ impl<B: Backend> Sequencer<B> {
         loop {
             let reading = self.reading.lock().await;
             let asked = self.begun.elapsed();
-            let numbered = B::number(self.database.numbering(), MOST_NUMBERED);
-            let read = match self.database.statement(numbered).await? {
+            let most = self.most.load(Ordering::Relaxed);
+            let numbered = B::number(self.database.numbering(), most);
+            let numbered = self.database.statement(numbered).await;
+            let took = self.begun.elapsed() - asked;
+            let next = match &numbered {
+                Ok(Numbered::Done(..)) => next_most(most, took),
+                Ok(_) => most,
+                Err(_) => (most / 10).max(1),
+            };
+            self.most.store(next, Ordering::Relaxed);
+            let read = match numbered? {
                 Numbered::Done(read, numbered) => {
                     if numbered == 0 && read.head.sequence > self.head().sequence {
                         Mark::NumberedBefore.reached();
@@ -363,7 +382,7 @@ impl<B: Backend> Sequencer<B> {
                 Ok((pause, due)) => {
                     self.trace_published(begun).await;
                     if std::mem::take(&mut failures) > 0 {
-                        info!("the database answers again");
+                        info!("events are numbered again");
                     }
                     is_stuck = self.report_stuck(is_stuck);
                     // Beside the steps: on SQLite it may wait long for another writer.
@@ -412,6 +431,11 @@ impl<B: Backend> Sequencer<B> {
         let waited = self.stuck_for();
         let is_stuck = waited >= STUCK;
         match (was_stuck, is_stuck) {
+            (false, true) if self.most.load(Ordering::Relaxed) < MOST_NUMBERED => warn!(
+                "committed events have been without a number for {} s, and no reader sees them: numbering them fails or takes \
+                 long",
+                waited.as_secs()
+            ),
             (false, true) => warn!(
                 "committed events have been without a number for {} s, and no reader sees them: another session holds the row of \
                  feed_head; end its transaction",
@@ -454,33 +478,14 @@ impl<B: Backend> Sequencer<B> {
     }
 }
 
-/// The second of the newest event, until it is closed.
-#[derive(Debug, Default)]
-struct OpenSecond {
-    /// The head whose second it is, and the latest date when this instance first saw it.
-    head: Option<(Head, DateTime<Utc>)>,
-    /// The latest date that an answer can have had: the clock may go back.
-    latest: DateTime<Utc>,
-}
-
-impl OpenSecond {
-    /// Returns when the second of a head that was just read may be closed. The date that is announced then, a second before
-    /// it, must be later than that of each answer without the newest event: readers send such a date too (RFC 9110, 13.1.3).
-    /// A commit may take long after the event was stamped, and another instance may have answered from an older head for
-    /// [`LONGEST_AGE`].
-    fn closes_at(&mut self, head: &Head) -> DateTime<Utc> {
-        self.latest = self.latest.max(head.read_at);
-        let first_seen = match &self.head {
-            Some((known, seen)) if known.is_unchanged_in(head) => *seen,
-            _ => self.latest,
-        };
-        self.head = Some((head.clone(), first_seen));
-        let last_without = head.updated.max(first_seen) + LONGEST_AGE;
-        last_without
-            .duration_trunc(TimeDelta::seconds(1))
-            .unwrap_or(last_without)
-            + TimeDelta::seconds(2)
-    }
+/// Returns how many events to number at once after `most` took so long.
+fn next_most(most: i64, took: Duration) -> i64 {
+    let next = match took {
+        long if long > NUMBERING => most / 2,
+        short if short < NUMBERING / 4 => most * 2,
+        _ => most,
+    };
+    next.clamp(1, MOST_NUMBERED)
 }
 
 impl<B: Backend> Sequencer<B> {
@@ -515,39 +520,19 @@ impl<B: Backend> Sequencer<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cursor::Epoch;
-    use crate::event::EventId;
 
     #[test]
-    fn a_second_closes_when_no_answer_without_its_events_can_have_its_date() {
-        let at = |millis| DateTime::UNIX_EPOCH + TimeDelta::milliseconds(millis);
-        let empty = Head {
-            feed_id: EventId::new(),
-            epoch: Epoch::random(),
-            page_size: 10,
-            created: at(0),
-            sequence: 1,
-            anchor: None,
-            updated: at(10_900),
-            closed_until: None,
-            closed_sequence: 0,
-            presentation: None,
-            revision: 0,
-            read_at: at(0),
-        };
-        let read = |sequence, read_at| Head {
-            sequence,
-            read_at: at(read_at),
-            ..empty.clone()
-        };
-        let mut second = OpenSecond::default();
-        // Another instance may have answered without it until 11.9, so 12 is the first date that is announced with it.
-        assert_eq!(second.closes_at(&read(1, 10_900)), at(13_000));
-        assert_eq!(second.closes_at(&read(1, 12_500)), at(13_000), "known");
-        // It was stamped long before it was committed.
-        assert_eq!(second.closes_at(&read(2, 20_100)), at(23_000));
-        // The clock goes back: answers have had later dates.
-        assert_eq!(second.closes_at(&read(3, 15_000)), at(23_000));
+    fn fewer_events_are_numbered_at_once_while_that_takes_long() {
+        let seconds = Duration::from_secs_f64;
+        for (most, took, next) in [
+            (100, 2.0, 50),
+            (50, 0.9, 50),
+            (50, 0.1, 100),
+            (1_000, 0.1, 1_000),
+            (1, 5.0, 1),
+        ] {
+            assert_eq!(next_most(most, seconds(took)), next, "{most} in {took} s");
+        }
     }
 
     #[cfg(feature = "sqlite")]
