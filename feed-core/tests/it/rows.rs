@@ -474,6 +474,27 @@ async fn a_corrected_event_is_shown_at_once<B: Testable>(url: &str) {
         .await;
     }
     assert_eq!(waiting.await.unwrap().status, 200);
+    // Its data is in these, which are kept.
+    let with_data = [
+        ("/feed", ("prefer", "event-data")),
+        ("/feed", ("accept", "application/cloudevents-batch+json")),
+        (&batch, ("accept", "*/*")),
+    ];
+    let mut asked = Vec::new();
+    for (path, form) in with_data {
+        let tag = other.get(path, &[form]).await.header("etag");
+        asked.push((path, [form, ("if-none-match", &*tag.leak())]));
+    }
+    let correction = "UPDATE feed_event SET data = '\"corrected\"' WHERE sequence IN (15, 25)";
+    B::run(&publisher.database, correction).await;
+    for (path, headers) in asked {
+        until(&format!("{path} {headers:?}"), async || {
+            let answer = other.get(path, &headers).await;
+            let shown = answer.data().concat() + &answer.body;
+            answer.status == 200 && shown.contains("corrected")
+        })
+        .await;
+    }
     // A tag with a correction in it is a cursor like any other.
     let after = other.get("/feed", &[]).await.header("etag");
     publisher.publish(1).await;

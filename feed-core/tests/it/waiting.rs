@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use feed_core::consumer::Handle;
 use feed_core::{Database, Subscription};
+use harness::{FreshDatabase, tables};
+use sqlx::Postgres;
 
 use crate::support::{Recorder, Testable, consumer, consumer_database};
 
@@ -76,4 +78,18 @@ async fn events_that_wait_do_not_delay_a_renewal<B: Testable>(url: &str) {
         renewal = renewal.min(open().await);
     }
     assert!(renewal * 2 < comparison, "{renewal:?}, {comparison:?}");
+}
+
+/// The triggers keep the plan that they make while the table is empty, as during an import.
+#[tokio::test]
+async fn no_plan_reads_all_parked_events_for_those_of_a_subject() {
+    let fresh = FreshDatabase::postgres().await;
+    Database::<Postgres>::open(fresh.url()).await.unwrap();
+    let plan = "EXPLAIN SELECT FROM feed_parked
+                WHERE subscription = 'order' AND subject = 'order/1' AND position < 7";
+    let url = format!("{}&options=-cenable_seqscan=off", fresh.url());
+    let plan = tables::texts(&url, plan).await.concat();
+    assert!(plan.contains("subject = "), "{plan}");
+    let condition = plan.split("Index Cond").nth(1).unwrap_or_default();
+    assert!(condition.contains("subject = "), "{plan}");
 }

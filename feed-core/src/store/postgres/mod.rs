@@ -69,6 +69,8 @@ impl Operations for Postgres {
         "0017_expand_taken",
         "0018_expand_former_epochs",
         "0019_expand_due",
+        "0020_expand_corrected_data",
+        "0021_expand_parked_index",
     };
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {

@@ -60,6 +60,7 @@ impl Operations for Sqlite {
         "0013_expand_leap_second",
         "0014_expand_former_epochs",
         "0015_expand_due",
+        "0016_expand_corrected_data",
     };
 
     async fn migration_tables(pool: &SqlitePool, _: Option<&str>) -> sqlx::Result<Vec<String>> {
