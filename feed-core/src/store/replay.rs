@@ -16,6 +16,9 @@ pub(crate) trait Replay: sqlx::Database {
         limit: i64,
     ) -> impl Answer<Vec<(Sequence, String)>>;
 
+    /// Lets the subscription begin before the event `first`, if it begins later.
+    fn begin_before(tx: &mut Transaction<'_, Self>, s: &str, first: Sequence) -> impl Answer<()>;
+
     /// Leaves parked events to the operator, for `reason` if they only waited, and takes their sequences from them: the feed
     /// does not have them.
     fn keep_parked(
@@ -37,6 +40,14 @@ pub(crate) trait Replay: sqlx::Database {
 
     /// Drops the claims of events, and what is parked or passed over of them, so that they are applied again.
     fn forget(tx: &mut Transaction<'_, Self>, s: &str, ids: &[&str]) -> impl Answer<()>;
+
+    /// Returns the claim of the oldest event after the sequence `after`, up to `last`: sequence and id.
+    fn oldest_claim(
+        pool: &Pool<Self>,
+        s: &str,
+        after: Sequence,
+        last: Sequence,
+    ) -> impl Answer<Option<(Sequence, String)>>;
 
     /// Returns the events after the id `after` that a decision must not repeat, by their ids: id, sequence and subject. These
     /// are the parked and skipped ones; for a replay those from its sequence on that an operator has skipped.

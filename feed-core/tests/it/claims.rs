@@ -20,6 +20,8 @@ use crate::support::{
 on_both_databases! {
     old_claims_go_and_young_ones_stay
     a_claim_that_is_gone_lets_nothing_happen_twice
+    events_whose_claims_were_swept_are_not_repeated
+    a_feed_with_another_event_is_read_from_its_first_one
     what_was_decided_stays_so_without_its_claim
     a_decision_claims_what_is_decided
     nothing_is_swept_while_a_decision_is_open
@@ -77,6 +79,48 @@ async fn poll_to_the_end<B: Testable>(consumer: &mut Consumer<B, Recorder>) {
     }
 }
 
+/// The test's effect fails for an event that has had one.
+const REPEATED: &str = "SELECT count(*) FROM feed_parked";
+
+/// They would come after newer ones of their subjects, whose claims are kept (I6).
+async fn events_whose_claims_were_swept_are_not_repeated<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    let mut consumer = with_swept_claims(&scene).await;
+    let taken = effects(&scene.database).await;
+    from_start(&scene.database, &mut consumer).await;
+    assert_eq!(effects(&scene.database).await, taken);
+    assert_eq!(B::numbers(&scene.database, REPEATED).await, [0]);
+    let outcome = &consumer.handle().decisions(1).await.unwrap()[0].outcome;
+    let said = "those up to 16 are the same as before";
+    assert!(outcome.as_deref().unwrap().contains(said), "{outcome:?}");
+    scene.publisher.publish(1).await;
+    poll_to_the_end(&mut consumer).await;
+    assert_eq!(effects(&scene.database).await.len(), 21);
+}
+
+/// As after a restore that lost more events than there are claims: what is before may be another event, too.
+async fn a_feed_with_another_event_is_read_from_its_first_one<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    let mut consumer = with_swept_claims(&scene).await;
+    let other = "UPDATE feed_claim SET event_id = 'urn:uuid:00000000-0000-7000-8000-000000000001' WHERE sequence = 16";
+    B::run(&scene.database, other).await;
+    from_start(&scene.database, &mut consumer).await;
+    assert_eq!(B::numbers(&scene.database, REPEATED).await, [16]);
+}
+
+/// A consumer that has taken twenty events; the claims of fifteen were swept.
+async fn with_swept_claims<B: Testable>(scene: &Scene<B>) -> Consumer<B, Recorder> {
+    scene.publisher.publish(20).await;
+    let mut consumer = consumer(&scene.database, &scene.feed, Recorder::default()).await;
+    assert_eq!(consumer.poll_once().await.unwrap(), Polled::Applied(20));
+    B::run(
+        &scene.database,
+        "DELETE FROM feed_claim WHERE sequence <= 15",
+    )
+    .await;
+    consumer
+}
+
 /// The claims of parked and skipped events may have been swept, when these come again.
 async fn what_was_decided_stays_so_without_its_claim<B: Testable>(url: &str) {
     let source = FreshDatabase::sqlite();
@@ -93,7 +137,8 @@ async fn what_was_decided_stays_so_without_its_claim<B: Testable>(url: &str) {
     consumer.poll_once().await.unwrap();
     let handle = consumer.handle();
     handle.skip(&skipped, "a mistake", "eve").await.unwrap();
-    B::run(&database, "DELETE FROM feed_claim WHERE sequence < 3").await;
+    B::run(&database, "DELETE FROM feed_claim").await;
+    B::run(&database, "DELETE FROM effect").await;
     effect.repair();
     from_start(&database, &mut consumer).await;
     let effects = effects(&database).await;

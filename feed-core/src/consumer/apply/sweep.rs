@@ -17,7 +17,7 @@ use crate::http::with_causes;
 use crate::store::Backend;
 
 /// Claims kept below the cursor: far more than a document repeats or an operator reads.
-const MARGIN: i64 = 10_000;
+pub(in crate::consumer) const MARGIN: i64 = 10_000;
 
 /// Claims deleted by one statement, and the pause after it, so that no other statement waits long.
 const SWEPT_AT_ONCE: i64 = 1_000;

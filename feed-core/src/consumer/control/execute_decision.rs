@@ -9,11 +9,13 @@ use tracing::{info, warn};
 
 use super::decision::{Decision, ResumeFrom};
 use crate::consumer::apply::renewal::renew;
+use crate::consumer::apply::sweep::MARGIN;
 use crate::consumer::effect::Effect;
 use crate::consumer::outcome::PollError;
 use crate::consumer::round::backfill::{LIMITS, walk_back};
 use crate::consumer::round::follower::Follower;
 use crate::consumer::source::document::Document;
+use crate::consumer::source::entry::event_id;
 use crate::consumer::source::fetch::Source;
 use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::walk::{Walk, WalkError};
@@ -108,11 +110,7 @@ async fn execute<B: Backend, E: Effect<B>>(
 ) -> Result<(), PollError> {
     let plan = match open.decision.parse() {
         Ok(Decision::Resume(ResumeFrom::Kept)) => Plan::resuming("goes on from where it was"),
-        Ok(Decision::Resume(ResumeFrom::Start)) => Plan {
-            to: Some(Position::default()),
-            begins: Some(0),
-            ..Plan::resuming("goes on from the first event of the feed")
-        },
+        Ok(Decision::Resume(ResumeFrom::Start)) => start(follower).await?,
         Ok(Decision::Resume(ResumeFrom::Now)) => newest_position(follower).await?,
         Ok(Decision::Replay(from)) => return replay(follower, open, from).await,
         // A newer version of this program stored it.
@@ -122,6 +120,64 @@ async fn execute<B: Backend, E: Effect<B>>(
         claim_decided(follower, None).await?;
     }
     commit(follower, open, None, plan).await
+}
+
+/// Returns the position before the first event that may be new.
+async fn start<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<Plan, PollError> {
+    let Some(kept) = oldest_kept(follower).await? else {
+        return Ok(Plan {
+            to: Some(Position::default()),
+            begins: Some(0),
+            ..Plan::resuming("goes on from the first event of the feed")
+        });
+    };
+    let sequence = kept.sequence;
+    Ok(Plan {
+        to: Some(kept),
+        ..Plan::resuming(format!(
+            "goes on from the first event of the feed; those up to {sequence} are the same as before, and have been taken"
+        ))
+    })
+}
+
+/// Returns the oldest event whose claim is kept, if the feed still has it, and so all before it: those have been taken, and
+/// their claims swept. Without claims they would have their effects again, after newer ones of their subjects (I5, I6).
+async fn oldest_kept<B: Backend, E: Effect<B>>(
+    follower: &mut Follower<B, E>,
+) -> Result<Option<Position>, PollError> {
+    let (pool, s, _) = follower.instance.scope();
+    let state = B::subscription_state(pool, s);
+    let state = follower.instance.database.statement(state).await?;
+    // What came before the subscription began has not been taken.
+    if state.begins != Some(0) {
+        return Ok(None);
+    }
+    let kept = B::oldest_claim(pool, s, state.sequence - MARGIN, state.sequence);
+    let kept = follower.instance.database.statement(kept).await?;
+    let Some((sequence, id)) = kept.filter(|(sequence, _)| *sequence > 1) else {
+        return Ok(None);
+    };
+    let head = follower.source.whole_head().await?;
+    let epoch = head.and_then(|head| head.document.cursor);
+    let (Some(epoch), Some(anchor)) = (epoch.map(|cursor| cursor.epoch), event_id(&id)) else {
+        return Ok(None);
+    };
+    let cursor = Cursor {
+        epoch,
+        sequence,
+        anchor: Some(anchor),
+    };
+    match follower.source.position(Some(&cursor)).await {
+        Ok(_) => Ok(Some(Position {
+            epoch: Some(cursor.epoch.to_string()),
+            sequence,
+            anchor: Some(id),
+            ..Position::default()
+        })),
+        Err(FetchError::Status { status: 410, .. }) => Ok(None),
+        Err(error) if takes_no_cursor(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Another instance was first.
@@ -181,6 +237,8 @@ async fn begin_replay<B: Backend, E: Effect<B>>(
     }
     // At 1 all partitions move, also those that have taken nothing. An operator's skip locks its partition first, too.
     B::reposition(&mut tx, s, if from == 1 { 0 } else { from }, to).await?;
+    // What an operator had let the subscription begin after is taken now, too.
+    B::begin_before(&mut tx, s, from).await?;
     for ids in gone.chunks(AT_ONCE as usize) {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         B::keep_parked(&mut tx, s, &ids, GONE).await?;

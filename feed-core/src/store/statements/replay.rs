@@ -27,6 +27,18 @@ impl Replay for Db {
         .await
     }
 
+    async fn begin_before(tx: &mut Transaction<'_>, s: &str, first: Sequence) -> sqlx::Result<()> {
+        sqlx::query(
+            "UPDATE -- replay::begin_before
+             feed_subscription SET begins = $2 - 1 WHERE name = $1 AND begins >= $2",
+        )
+        .bind(s)
+        .bind(first)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn keep_parked(
         tx: &mut Transaction<'_>,
         s: &str,
@@ -54,23 +66,10 @@ impl Replay for Db {
         after: &str,
         limit: i64,
     ) -> sqlx::Result<Vec<String>> {
-        sqlx::query_scalar(sql!(
-            "SELECT -- replay::repeated
-             event_id FROM ({claims} UNION {parked} UNION {passed_over}) AS repeated
-             ORDER BY event_id LIMIT $4",
-            claims = repeated_in(
-                "feed_claim",
-                "AND NOT EXISTS (SELECT 1 FROM feed_skip
-                                 WHERE feed_skip.subscription = $1 AND feed_skip.event_id = feed_claim.event_id
-                                   AND skipped_by IS NOT NULL)
-                 AND NOT EXISTS (SELECT 1 FROM feed_parked
-                                 WHERE feed_parked.subscription = $1
-                                   AND feed_parked.event_id = feed_claim.event_id
-                                   AND feed_parked.sequence IS NULL)"
-            ),
-            parked = repeated_in("feed_parked", "AND sequence IS NOT NULL"),
-            passed_over = repeated_in("feed_skip", "AND skipped_by IS NULL")
-        ))
+        sqlx::query_scalar(match from {
+            ..=1 => sql!("{}", repeated(ALL)),
+            _ => sql!("{}", repeated("AND sequence >= $3")),
+        })
         .bind(s)
         .bind(after)
         .bind(from)
@@ -106,6 +105,25 @@ impl Replay for Db {
         Ok(())
     }
 
+    async fn oldest_claim(
+        pool: &Pool,
+        s: &str,
+        after: Sequence,
+        last: Sequence,
+    ) -> sqlx::Result<Option<(Sequence, String)>> {
+        sqlx::query_as(
+            "SELECT -- claim::oldest
+             sequence, event_id FROM feed_claim
+             WHERE subscription = $1 AND sequence > $2 AND sequence <= $3
+             ORDER BY sequence LIMIT 1",
+        )
+        .bind(s)
+        .bind(after)
+        .bind(last)
+        .fetch_optional(pool)
+        .await
+    }
+
     async fn decided(
         pool: &Pool,
         s: &str,
@@ -113,21 +131,14 @@ impl Replay for Db {
         after: &str,
         limit: i64,
     ) -> sqlx::Result<Vec<(String, Option<Sequence>, String)>> {
-        sqlx::query_as(
-            "SELECT -- claim::decided
-             event_id, sequence, subject FROM (
-                 SELECT * FROM (SELECT event_id, sequence, subject FROM feed_skip
-                                WHERE subscription = $1 AND event_id > $2
-                                  AND (CAST($4 AS BIGINT) IS NULL
-                                       OR skipped_by IS NOT NULL AND ($4 <= 1 OR sequence >= $4))
-                                ORDER BY event_id LIMIT $3) AS skipped
-                 UNION ALL
-                 SELECT * FROM (SELECT event_id, sequence, subject FROM feed_parked
-                                WHERE subscription = $1 AND event_id > $2 AND CAST($4 AS BIGINT) IS NULL
-                                ORDER BY event_id LIMIT $3) AS parked
-             ) AS decided
-             ORDER BY event_id LIMIT $3",
-        )
+        sqlx::query_as(match replay {
+            None => sql!("{}", decided("")),
+            Some(..=1) => sql!("{}", decided("AND skipped_by IS NOT NULL")),
+            Some(_) => sql!(
+                "{}",
+                decided("AND skipped_by IS NOT NULL AND sequence >= $4")
+            ),
+        })
         .bind(s)
         .bind(after)
         .bind(limit)
@@ -137,12 +148,53 @@ impl Replay for Db {
     }
 }
 
-/// Returns the query for the events in a table that a replay from `$3` repeats, and that also meet a condition.
-fn repeated_in(table: &str, also: &str) -> String {
+// A condition that some values of a parameter meet always, and others by the sequence, would keep PostgreSQL from the index of
+// sequences, in the plan that it keeps. So there is a text for each.
+
+/// A replay of all events.
+const ALL: &str = "AND CAST($3 AS BIGINT) <= 1";
+
+/// Returns the text of [`Replay::repeated`] for the events `from` a sequence on.
+fn repeated(from: &str) -> String {
+    let events_in = |table: &str, also: &str| {
+        format!(
+            "SELECT * FROM (SELECT event_id FROM {table}
+                            WHERE subscription = $1 AND event_id > $2 {from} {also}
+                            ORDER BY event_id LIMIT $4) AS {table}"
+        )
+    };
     format!(
-        "SELECT * FROM (SELECT event_id FROM {table}
-                        WHERE subscription = $1 AND event_id > $2
-                          AND (CAST($3 AS BIGINT) <= 1 OR sequence >= $3) {also}
-                        ORDER BY event_id LIMIT $4) AS {table}"
+        "SELECT -- replay::repeated
+         event_id FROM ({claims} UNION {parked} UNION {passed_over}) AS repeated
+         ORDER BY event_id LIMIT $4",
+        claims = events_in(
+            "feed_claim",
+            "AND NOT EXISTS (SELECT 1 FROM feed_skip
+                             WHERE feed_skip.subscription = $1 AND feed_skip.event_id = feed_claim.event_id
+                               AND skipped_by IS NOT NULL)
+             AND NOT EXISTS (SELECT 1 FROM feed_parked
+                             WHERE feed_parked.subscription = $1
+                               AND feed_parked.event_id = feed_claim.event_id
+                               AND feed_parked.sequence IS NULL)"
+        ),
+        parked = events_in("feed_parked", "AND sequence IS NOT NULL"),
+        passed_over = events_in("feed_skip", "AND skipped_by IS NULL")
+    )
+}
+
+/// Returns the text of [`Replay::decided`] for these `skipped` events.
+fn decided(skipped: &str) -> String {
+    format!(
+        "SELECT -- claim::decided
+         event_id, sequence, subject FROM (
+             SELECT * FROM (SELECT event_id, sequence, subject FROM feed_skip
+                            WHERE subscription = $1 AND event_id > $2 {skipped}
+                            ORDER BY event_id LIMIT $3) AS skipped
+             UNION ALL
+             SELECT * FROM (SELECT event_id, sequence, subject FROM feed_parked
+                            WHERE subscription = $1 AND event_id > $2 AND CAST($4 AS BIGINT) IS NULL
+                            ORDER BY event_id LIMIT $3) AS parked
+         ) AS decided
+         ORDER BY event_id LIMIT $3"
     )
 }

@@ -395,6 +395,18 @@ where
     assert_eq!((result.events, result.left_out), (8, 22));
     let result = shop.reconcile().await;
     assert_eq!((result.from, result.events, result.left_out), (23, 8, 0));
+    // A replay takes some of them.
+    handle.decide(Decision::Replay(10), "Ann").await.unwrap();
+    until("the replay is executed", async || {
+        shop.consumer.poll_once().await.unwrap();
+        let status = handle.status().await.unwrap();
+        status.decision.is_none() && status.sequence == 30
+    })
+    .await;
+    let result = shop.reconcile().await;
+    assert_eq!(whats(&result), [""; 0]);
+    // The others have had this effect, which refuses a second one: they are parked.
+    assert_eq!((result.from, result.events, result.left_out), (10, 13, 8));
 }
 
 async fn what_cannot_be_compared_is_an_error<B: Testable>(url: &str)
