@@ -143,9 +143,8 @@ impl Rows {
             let inserted = B::insert(tx, self.table, &self.columns, array);
             let inserted = answered(database, inserted).await;
             inserted.map_err(|error| match &error {
-                // Another import was first.
                 sqlx::Error::Database(of) if of.is_unique_violation() => {
-                    TransferError::Used(self.table)
+                    TransferError::Twice(self.table)
                 }
                 _ => error.into(),
             })?;

@@ -150,6 +150,11 @@ pub enum TransferError {
     /// The database is in use.
     #[error("there are rows in {0}: import into a new database, which no service has used yet")]
     Used(&'static str),
+    /// A row is there already, although the database was empty.
+    #[error(
+        "a row of {0} is there twice: the file has it twice, or another import into this database was first"
+    )]
+    Twice(&'static str),
     /// Events keep arriving.
     #[error(
         "new events keep arriving: stop the service; if it is stopped, find the session that holds the \

@@ -22,7 +22,8 @@ async fn the_second_of_two_imports_is_refused<B: Testable>(url: &str) {
         import(&database, &[], &file, Import::ForGood)
     );
     match (one, other) {
-        (Ok(_), Err(TransferError::Used(_))) | (Err(TransferError::Used(_)), Ok(_)) => {}
+        (Ok(_), Err(TransferError::Used(_) | TransferError::Twice(_)))
+        | (Err(TransferError::Used(_) | TransferError::Twice(_)), Ok(_)) => {}
         both => panic!("{both:?}"),
     }
     let events = B::numbers(&database, "SELECT count(*) FROM feed_event").await;

@@ -105,7 +105,7 @@ async fn migrated(
         outcome = announced(limit, describe, migrating) => match outcome {
             Some(Ok(())) => Ok(Outcome::Done),
             Some(Err(DatabaseError::Migrate(error))) => match sqlstate(&error).as_deref() {
-                Some("55P03") => Err(DatabaseError::Locked(error)),
+                Some("55P03" | "40P01") => Err(DatabaseError::Locked(error)),
                 Some(code) if ENDED.contains(&code) => Ok(Outcome::Lost),
                 _ => Err(error.into()),
             },

@@ -151,9 +151,11 @@ impl Consume for Db {
             restoring = restoring_planner(
                 "parked::blocked",
                 &format!(
+                    // A limit, so that no plan reads all that wait of the subscription.
                     "SELECT value FROM {each}
-                     WHERE EXISTS (SELECT 1 FROM feed_parked
-                                   WHERE subscription = $1 AND subject = each.value)",
+                     WHERE (SELECT 1 FROM feed_parked
+                            WHERE subscription = $1 AND subject = each.value
+                            ORDER BY position LIMIT 1) = 1",
                     each = each("$2")
                 )
             )

@@ -14,7 +14,8 @@ pub enum Refused {
     NotHalted,
     /// A resume is open: events of its choice may still come.
     #[error(
-        "no instance has carried out `{0}` yet: wait for it, or take it back (`decisions`, `undo`)"
+        "no instance has carried out `{0}` yet: wait for it (if none runs, start the service), or take it back \
+         (`decisions`, `undo`)"
     )]
     Open(String),
     /// The subscription is halted: resume it first.
