@@ -10,7 +10,7 @@ use base64::Engine;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 use url::{Position, Url};
 
@@ -98,8 +98,8 @@ const LARGEST_BESIDE_OTHERS: usize = 1024 * 1024;
 /// data documents (I11).
 pub(crate) const TOGETHER: usize = LARGEST;
 
-/// How much longer than the first data all others may take. What has come by then is applied: it does not wait for data
-/// that hangs (I7), and of thousands that are linked, a stop discards few.
+/// How much longer than the first data all others may take, and how long data may take that is requested again. What has
+/// come by then is applied: it does not wait for data that hangs (I7), and of thousands that are linked, a stop discards few.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Takes the data of `entries`: from the document, or else in one request if the feed has a batch
@@ -295,7 +295,7 @@ async fn park_if_alone(
     let url = address_of(document, entry, linked, src)?;
     let (attempts, pause) = AGAIN;
     let attempts = match error {
-        // All others wait for each attempt.
+        // All others have waited long.
         FetchError::Late { .. } | FetchError::Slow { .. } => 1,
         FetchError::Status {
             retry_after: Some(_),
@@ -321,7 +321,9 @@ async fn park_if_alone(
             return Err(error);
         }
         tokio::time::sleep(pause).await;
-        if content(source, document, entry, LARGEST).await.is_ok() {
+        // A retry of a parked event takes more time, beside the rounds.
+        let again = timeout(PATIENCE, content(source, document, entry, LARGEST));
+        if matches!(again.await, Ok(Ok(_))) {
             return Err(error);
         }
     }
