@@ -105,17 +105,24 @@ async fn elements_are_read_as_well_formed_xml<B: Recording>(url: &str) {
         assert!(is_well_formed(&data), "{media_type}: {data}");
     }
     // With a namespace that is declared outside.
-    let content = "<content type=\"application/xml\">\n<o:order o:id=\"1\" a:b=\"\"><o:line/></o:order></content>";
+    let content = "<content type=\"application/xml\">\n<o:order o:id=\"1\" a:b=\"\">\
+                   <o:line i:type=\"t:line\">p:7</o:line></o:order></content>";
     let feed = Atom::foreign([entry(1, content)])
         .attribute("xmlns:o", "urn:order")
         .attribute("xmlns:a", "urn:a")
-        .attribute("xmlns:unused", "urn:unused");
+        .attribute("xmlns:i", "urn:i")
+        // Names may be in values as well.
+        .attribute("xmlns:t", "urn:t")
+        .attribute("xmlns:p", "urn:p")
+        .attribute("xmlns:unused", "urn:unused")
+        .attribute("xmlns:ine", "urn:ine");
     let fake = serving(&feed).await;
     let mut reader = Reader::<B>::of("outside", url, &fake.url("/feed")).await;
     reader.takes(&ids([1])).await;
     assert_eq!(
         reader.data().await[0],
-        "<o:order xmlns:o=\"urn:order\" xmlns:a=\"urn:a\" o:id=\"1\" a:b=\"\"><o:line/></o:order>"
+        "<o:order xmlns:o=\"urn:order\" xmlns:a=\"urn:a\" xmlns:i=\"urn:i\" xmlns:t=\"urn:t\" xmlns:p=\"urn:p\" \
+         o:id=\"1\" a:b=\"\"><o:line i:type=\"t:line\">p:7</o:line></o:order>"
     );
     let xhtml = "<content type=\"xhtml\"><div xmlns=\"http://www.w3.org/1999/xhtml\"><b>7</b></div>\
                  </content>";

@@ -1,17 +1,22 @@
-//! Contents that a server refuses while it serves the others.
+//! Contents that a server refuses, or never sends, while it serves the others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use harness::fake::{Atom, Entry, Reply};
 use harness::until;
 
-use crate::support::{Reader, Recording, ids, serving};
+use crate::support::{Reader, Recording, Seen, ids, serving};
 
 harness::on_both_databases! {
     a_busy_server_is_read_in_parts
     one_content_that_fails_stops_no_other
     a_server_that_is_away_parks_nothing
     a_cut_content_of_any_type_is_parked
+    a_content_with_retry_after_stops_no_other
+    a_silent_content_delays_no_other_for_long
+    a_retry_of_a_silent_content_delays_no_other
+    what_is_read_is_applied_before_the_rest
 }
 
 /// An entry whose content is at `/NUMBER`.
@@ -80,6 +85,92 @@ async fn a_server_that_is_away_parks_nothing<B: Recording>(url: &str) {
         fake.at("/*", data());
         reader.takes(&ids(1..=3)).await;
     }
+    // A limit for our requests is no fault of an event either.
+    for (name, works, refused) in [("away", false, 503), ("limit", true, 429)] {
+        let fake = serving(&Atom::foreign((1..=3).map(linking))).await;
+        let refusal = Reply::status(refused).header("retry-after", "0");
+        fake.at("/*", if works { data() } else { refusal.clone() });
+        fake.at("/1", refusal);
+        let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+        for _ in 0..8 {
+            reader.fails().await;
+        }
+        assert!(reader.parked().await.is_empty(), "{name}");
+    }
+}
+
+/// Some balancers add it to each `503`.
+async fn a_content_with_retry_after_stops_no_other<B: Recording>(url: &str) {
+    let fake = serving(&Atom::foreign((1..=3).map(linking))).await;
+    fake.at("/*", data());
+    fake.at("/2", Reply::status(503).header("retry-after", "1"));
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    // The pauses are kept at first.
+    let error = reader.fails().await;
+    assert!(error.contains("503"), "{error}");
+    until("the others are taken", async || {
+        let _ = reader.poll().await;
+        (reader.ids().await == ids([1, 3])).then_some(())
+    })
+    .await;
+    assert_eq!(reader.parked().await.len(), 1);
+}
+
+/// Waits until `count` effects are there; returns how long that took.
+async fn taking<B: Recording>(reader: &Seen<B>, count: usize) -> Duration {
+    let begun = Instant::now();
+    reader.has(count).await;
+    begun.elapsed()
+}
+
+/// The time limit for a request is 20 s.
+async fn a_silent_content_delays_no_other_for_long<B: Recording>(url: &str) {
+    let fake = serving(&Atom::foreign((1..=5).map(linking))).await;
+    fake.at("/*", data());
+    fake.at("/4", Reply::never());
+    let reader = Reader::<B>::open(url, &fake.url("/feed")).await.run();
+    let took = taking(&reader, 3).await;
+    assert!(took.as_secs() < 15, "before it: {took:?}");
+    let took = taking(&reader, 4).await;
+    assert!(took.as_secs() < 40, "after it: {took:?}");
+    assert_eq!(reader.ids().await, ids([1, 2, 3, 5]));
+}
+
+async fn a_retry_of_a_silent_content_delays_no_other<B: Recording>(url: &str) {
+    let fake = serving(&Atom::foreign((1..=3).map(linking))).await;
+    fake.at("/*", data());
+    fake.at("/2", Reply::status(404));
+    let reader = Reader::<B>::open(url, &fake.url("/feed")).await.run();
+    reader.has(2).await;
+    fake.news();
+    fake.at("/2", Reply::never());
+    until("it is fetched again", async || {
+        fake.targets().contains(&"/2".to_owned()).then_some(())
+    })
+    .await;
+    let more = Atom::foreign((1..=4).map(linking));
+    fake.at("/feed", Reply::feed(more.xml()));
+    let took = taking(&reader, 3).await;
+    assert!(took.as_secs() < 15, "{took:?}");
+    assert_eq!(reader.ids().await, ids([1, 3, 4]));
+    // A slow server is waited for, beside the rounds.
+    fake.at("/2", data().after(Duration::from_secs(5)));
+    reader.has(4).await;
+    assert_eq!(reader.ids().await, ids([1, 3, 4, 2]));
+    assert!(reader.parked().await.is_empty());
+}
+
+/// A document may link to thousands: a stop discards few of them.
+async fn what_is_read_is_applied_before_the_rest<B: Recording>(url: &str) {
+    const ENTRIES: u32 = 1_000;
+    let fake = serving(&Atom::foreign((1..=ENTRIES).map(linking))).await;
+    fake.at("/*", data().after(Duration::from_millis(100)));
+    let reader = Reader::<B>::open(url, &fake.url("/feed")).await.run();
+    reader.has(1).await;
+    let asked = fake.asked().len();
+    assert!(asked < ENTRIES as usize, "{asked}");
+    reader.has(ENTRIES as usize).await;
+    assert_eq!(reader.ids().await, ids(1..=ENTRIES));
 }
 
 async fn a_cut_content_of_any_type_is_parked<B: Recording>(url: &str) {

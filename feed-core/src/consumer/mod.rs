@@ -57,6 +57,7 @@ use tokio_util::task::TaskTracker;
 
 use apply::batch::Applier;
 use apply::instance::Instance;
+use apply::refetch::Refetch;
 use apply::renewal::{give_back, keep_leases, renew};
 use apply::sweep::sweep_claims;
 use control::pace::keep_samples;
@@ -161,6 +162,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let follower = Follower {
             applier: Arc::new(Applier::new(owner, effect, counted)),
             source: Source::new(&subscription),
+            refetch: Refetch::default(),
             subscription,
             instance,
             leases,

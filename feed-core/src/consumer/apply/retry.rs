@@ -1,5 +1,5 @@
 //! Retries parked events that are due, and then the later events of their subject, in sequence.
-//! Fetches missing data again.
+//! Has missing data fetched again.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -11,9 +11,9 @@ use super::call_effect::EffectCaller;
 use super::failure::{Failure, Stopped, describe, retry_in, run_detached};
 use super::instance::Instance;
 use super::parked;
+use super::refetch::{Fetched, Refetch};
 use crate::consumer::effect::{Effect, EffectError};
 use crate::consumer::sanitize::printable;
-use crate::consumer::source::content::{Content, Missing, content_again};
 use crate::consumer::source::fetch::Source;
 use crate::database::timeout::TRANSACTION;
 use crate::reached::Mark;
@@ -24,8 +24,8 @@ use crate::trace::{Kind, TransactionSpans, of_event};
 /// Subjects retried in one round, so that new events do not wait long.
 const SUBJECTS: i64 = 100;
 
-/// The time limit for retries in one round, apart from the retry in progress, since fetching data
-/// may take as long as any request. New events come in between (I7), and the next round continues.
+/// The time limit for retries in one round, apart from the retry in progress. New events come in between (I7), and the next
+/// round continues.
 const LONGEST_ROUND: Duration = Duration::from_secs(3);
 
 /// The time limit for one subject in a round, apart from the retry in progress: thousands of its events may have waited
@@ -60,8 +60,8 @@ enum SubjectOutcome {
 /// The event in progress. Set from inside the transaction, since an effect may panic.
 type InProgress = Arc<OnceLock<Attempted>>;
 
-#[derive(Clone, PartialEq, Eq)]
-struct Attempted {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Attempted {
     event_id: String,
     /// The attempts before this one.
     attempts: i64,
@@ -69,22 +69,24 @@ struct Attempted {
     decision: Option<i64>,
 }
 
-/// Data that was fetched again for an event, or why it is missing still.
-struct Fetched {
-    of: Attempted,
-    content: Result<Content, Missing>,
-}
-
 /// Retries the due events in the partitions that this instance holds. Returns true if more are due: the next round
 /// continues with them.
 pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
     caller: &Arc<EffectCaller<B, E>>,
     source: &Source,
+    refetch: &mut Refetch,
     held: &[Held],
 ) -> Result<bool, Stopped> {
     let begun = Instant::now();
     let (pool, s, _) = caller.instance.scope();
     let (mut left, mut tried, mut unfinished) = (SUBJECTS, false, false);
+    if let Some(fetched) = refetch.finished()
+        && let Some(held) = held.iter().find(|held| held.partition == fetched.partition)
+    {
+        let subject = fetched.subject.clone();
+        let outcome = retry_subject(caller, source, refetch, held, &subject, Some(fetched)).await?;
+        unfinished |= outcome == SubjectOutcome::Unfinished;
+    }
     // In another order each time: no partition waits until there is nothing due in those before it.
     let (before, from) = held.split_at(fastrand::usize(..=held.len()));
     for held in from.iter().chain(before) {
@@ -95,7 +97,7 @@ pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
             if begun.elapsed() > LONGEST_ROUND {
                 return Ok(true);
             }
-            let outcome = retry_subject(caller, source, held, subject).await?;
+            let outcome = retry_subject(caller, source, refetch, held, subject, None).await?;
             tried |= outcome != SubjectOutcome::NotDue;
             unfinished |= outcome == SubjectOutcome::Unfinished;
         }
@@ -107,15 +109,17 @@ pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
     Ok(unfinished || tried && left == 0)
 }
 
-/// Retries the first parked event of `subject`, and the later ones once it is applied.
+/// Retries the first parked event of `subject`, with the data that was `fetched` if it has none, and the later ones once it
+/// is applied.
 async fn retry_subject<B: Backend, E: Effect<B>>(
     caller: &Arc<EffectCaller<B, E>>,
     source: &Source,
+    refetch: &mut Refetch,
     held: &Held,
     subject: &str,
+    mut fetched: Option<Fetched>,
 ) -> Result<SubjectOutcome, Stopped> {
     let begun = Instant::now();
-    let mut fetched = None;
     let mut outcome = SubjectOutcome::NotDue;
     loop {
         if outcome == SubjectOutcome::Done && begun.elapsed() > LONGEST_SUBJECT {
@@ -137,8 +141,12 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
                 src,
                 media_type,
             }) => {
-                let content = content_again(source, &src, media_type.as_deref()).await;
-                fetched = Some(Fetched { of, content });
+                fetched = refetch
+                    .fetch(source, held, subject, of, src, media_type)
+                    .await;
+                if fetched.is_none() {
+                    return Ok(outcome);
+                }
             }
             Err(failure) => {
                 let error = match failure {

@@ -68,7 +68,7 @@ pub(in crate::consumer) async fn prepare<B: Backend, E: Effect<B>>(
         let consumed = &follower.leases.signals;
         consumed.send_modify(|signals| signals.due = false);
         let (caller, held) = (&follower.applier.caller, &follower.cursors.held);
-        if retry_due(caller, &follower.source, held).await? {
+        if retry_due(caller, &follower.source, &mut follower.refetch, held).await? {
             consumed.send_modify(|signals| signals.due = true);
         }
     }

@@ -9,6 +9,7 @@ use tracing::error;
 
 use crate::consumer::apply::batch::Applier;
 use crate::consumer::apply::instance::Instance;
+use crate::consumer::apply::refetch::Refetch;
 use crate::consumer::effect::Effect;
 use crate::consumer::outcome::{PollError, Polled};
 use crate::consumer::progress::cursors::Cursors;
@@ -29,6 +30,7 @@ pub(in crate::consumer) struct Follower<B: Backend, E> {
     pub(in crate::consumer) leases: Arc<Leases>,
     pub(in crate::consumer) applier: Arc<Applier<B, E>>,
     pub(in crate::consumer) source: Source,
+    pub(in crate::consumer) refetch: Refetch,
     pub(in crate::consumer) cursors: Cursors,
     pub(in crate::consumer) shutdown: CancellationToken,
     /// How long the last head is fresh.

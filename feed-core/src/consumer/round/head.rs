@@ -98,10 +98,7 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
         Some(cursor) => {
             // A head below the cursor contains nothing new: it may come from a cache.
             let seen = follower.cursors.seen.sequence;
-            if follower
-                .stale
-                .is_news(cursor.sequence, seen, Instant::now())
-            {
+            if follower.stale.is_news(&cursor, seen, Instant::now()) {
                 warn!(
                     sequence = seen,
                     head = cursor.sequence,

@@ -3,12 +3,14 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::future::ready;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 use url::{Position, Url};
 
@@ -96,10 +98,15 @@ const LARGEST_BESIDE_OTHERS: usize = 1024 * 1024;
 /// data documents (I11).
 pub(crate) const TOGETHER: usize = LARGEST;
 
+/// How much longer than the first data all others may take, and how long data may take that is requested again. What has
+/// come by then is applied: it does not wait for data that hangs (I7), and of thousands that are linked, a stop discards few.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Takes the data of `entries`: from the document, or else in one request if the feed has a batch
-/// document, or one by one. Returns the first of them, at least one, if all together would be too much.
+/// document, or one by one. Returns the first of them, at least one, if all together would be too much or take too long.
 ///
-/// The first one may have as much data as an answer may have, and the others together [`TOGETHER`].
+/// The first one may have as much data as an answer may have, and the others together [`TOGETHER`]. It may take as long as
+/// an answer may take, and the others together as long again and [`PATIENCE`].
 pub(crate) async fn arrivals(
     source: &Source,
     document: &Document,
@@ -125,35 +132,44 @@ pub(crate) async fn arrivals(
         }
         arrivals.push(arrival);
     }
-    let mut contents = stream::iter(single)
-        .map(|index| async move {
+    let asked = Instant::now();
+    let mut contents = stream::iter(single.clone())
+        .map(|index| {
             let most = match index {
                 0 => LARGEST,
                 _ => LARGEST_BESIDE_OTHERS,
             };
-            let content = content(source, document, entries[index], most);
-            (index, content.await)
+            content(source, document, entries[index], most)
         })
         .buffered(FETCHES);
-    let (mut bytes, mut failed) = (0, None);
-    while let Some((index, content)) = contents.next().await {
-        // The rest is fetched again: when there is space, or the server is less busy. The next call fetches this one
-        // first.
-        if index > 0 && (bytes >= TOGETHER || content.is_err()) {
-            arrivals.truncate(index);
-            break;
-        }
+    let (mut bytes, mut until, mut failed) = (0, asked + PATIENCE, None);
+    for index in single {
+        let content = match index {
+            0 => contents.next().await,
+            _ => timeout_at(until, contents.next()).await.ok().flatten(),
+        };
         match content {
-            Ok(Ok(content)) => {
-                bytes += content.0.len();
-                let event = &mut arrivals[index].event;
-                (event.data, event.traceparent) = content;
-            }
-            Ok(Err(missing)) => arrivals[index].missing = Some(missing),
-            Err(error) => {
+            Some(Ok(content)) if index == 0 || bytes < TOGETHER => match content {
+                Ok(content) => {
+                    bytes += content.0.len();
+                    let event = &mut arrivals[index].event;
+                    (event.data, event.traceparent) = content;
+                }
+                Err(missing) => arrivals[index].missing = Some(missing),
+            },
+            Some(Err(error)) if index == 0 => {
                 failed = Some(error);
                 break;
             }
+            // The rest is fetched again: when there is space, or the server is less busy. The next call fetches this one
+            // first.
+            _ => {
+                arrivals.truncate(index);
+                break;
+            }
+        }
+        if index == 0 {
+            until += 2 * asked.elapsed();
         }
     }
     drop(contents);
@@ -258,6 +274,9 @@ fn address_of(
 /// How often the content of an event is requested again, and the pause before, until only this event waits.
 const AGAIN: (u32, Duration) = (3, Duration::from_millis(500));
 
+/// Rounds that the same content ends by a `Retry-After`, until only this event waits. Some balancers add one to each `503`.
+const PAUSES: u32 = 3;
+
 /// Entries of which one has to be readable while the content of another one is not.
 const WITNESSES: usize = 3;
 
@@ -270,28 +289,44 @@ async fn park_if_alone(
     entry: &FoundEntry,
     error: FetchError,
 ) -> Result<Missing, FetchError> {
-    let (Some((linked, src)), None) = (entry.linked(), error.retry_after()) else {
+    let Some((linked, src)) = entry.linked() else {
         return Err(error);
+    };
+    let url = address_of(document, entry, linked, src)?;
+    let (attempts, pause) = AGAIN;
+    let attempts = match error {
+        // All others have waited long.
+        FetchError::Late { .. } | FetchError::Slow { .. } => 1,
+        FetchError::Status {
+            retry_after: Some(_),
+            status,
+            ..
+        } if status < 500 || source.pauses_at(&url) < PAUSES => return Err(error),
+        FetchError::Status {
+            retry_after: Some(_),
+            ..
+        } => 1,
+        _ => attempts,
     };
     let is_other = |other: &&FoundEntry| other.is_linked() && other.id != entry.id;
     let others = document.entries.iter().rev().filter(is_other);
     let others: Vec<&FoundEntry> = others.take(WITNESSES).collect();
-    let read = async |entry: &FoundEntry| content(source, document, entry, LARGEST).await;
-    let (attempts, pause) = AGAIN;
     for _ in 0..attempts {
-        let mut works = false;
-        for other in &others {
-            works = works || matches!(read(other).await, Ok(Ok(_)));
-        }
-        if !works {
+        // What is too large to be read beside others is there, too.
+        let works = stream::iter(0..others.len())
+            .map(|other| content(source, document, others[other], LARGEST_BESIDE_OTHERS))
+            .buffer_unordered(WITNESSES)
+            .any(|read| ready(matches!(read, Ok(Ok(_)) | Err(FetchError::TooLarge { .. }))));
+        if !works.await {
             return Err(error);
         }
         tokio::time::sleep(pause).await;
-        if read(entry).await.is_ok() {
+        // A retry of a parked event takes more time, beside the rounds.
+        let again = timeout(PATIENCE, content(source, document, entry, LARGEST));
+        if matches!(again.await, Ok(Ok(_))) {
             return Err(error);
         }
     }
-    let url = address_of(document, entry, linked, src)?;
     Ok(Missing::at(
         &url,
         linked.content_type(),

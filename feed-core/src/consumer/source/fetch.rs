@@ -1,5 +1,6 @@
 //! Requests a feed, within bounds on size, time, redirects and origin (I11).
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -81,6 +82,8 @@ pub(crate) struct Source {
     wait: Wait,
     /// True if the server held back the last answer without news that it might have; `None` if it gave none yet.
     holds_back: Option<bool>,
+    /// Where the server has asked for a pause last, and how often in a row.
+    pauses: Arc<Mutex<Option<(Url, u32)>>>,
 }
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -107,12 +110,22 @@ impl Source {
             moved: None,
             wait: Wait::new(subscription.wait),
             holds_back: None,
+            pauses: Arc::default(),
         }
     }
 
     /// Returns true if the server holds answers back: it may then be asked all the time. `None` if it is not known.
     pub(crate) fn holds_back(&self) -> Option<bool> {
         self.holds_back
+    }
+
+    /// Counts a pause that the server asks for at `url`, and returns how many it has asked for there and nowhere else since.
+    pub(super) fn pauses_at(&self, url: &Url) -> u32 {
+        let mut last = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.take().filter(|(at, _)| at == url);
+        let pauses = before.map_or(0, |(_, pauses)| pauses) + 1;
+        *last = Some((url.clone(), pauses));
+        pauses
     }
 
     /// Returns the configured URL.

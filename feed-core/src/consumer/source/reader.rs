@@ -1,7 +1,7 @@
 //! Parses an Atom document in one pass, by namespaces whatever their prefixes, within bounds. Keeps
 //! what a consumer needs; `document` interprets it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::str;
 
 use atom_syndication::Content;
@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use quick_xml::XmlVersion;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event as Xml};
-use quick_xml::name::{Namespace, Prefix, PrefixDeclaration, ResolveResult};
+use quick_xml::name::{Namespace, PrefixDeclaration, ResolveResult};
 use quick_xml::{Error as XmlError, NsReader};
 
 use super::date;
@@ -302,7 +302,7 @@ impl<'t> Reader<'t> {
         };
         let (begin, outside) = (self.position(), self.depth - 1);
         let (mut end, mut text) = (begin, String::new());
-        let (mut root, mut used) = (None, BTreeSet::new());
+        let (mut root, mut unprefixed) = (None, false);
         loop {
             let at = self.position();
             let event = self.next()?;
@@ -311,7 +311,7 @@ impl<'t> Reader<'t> {
             }
             end = self.position();
             if let Xml::Start(element) = &event {
-                add_prefixes(&mut used, element);
+                unprefixed |= element.name().prefix().is_none();
                 root.get_or_insert_with(|| (at, element.clone()));
             }
             if let Err(reason) = append(&mut text, &event).map_err(|error| error.to_string()) {
@@ -319,41 +319,55 @@ impl<'t> Reader<'t> {
             }
         }
         if let Some((at, root)) = root {
-            let declarations = self.declarations(&root, &used)?;
+            let whole = self.text;
+            let part = |range| whole.get(range).unwrap_or_default();
+            let declarations = self.declarations(&root, part(at..end), unprefixed)?;
             let name_end = at + 1 + root.name().as_ref().len();
-            let part = |range| self.text.get(range).unwrap_or_default();
             text = [part(begin..name_end), &declarations, part(name_end..end)].concat();
         }
         content.value = Some(text);
         Ok(content)
     }
 
-    /// Returns declarations of the `used` prefixes that are declared in or around the current element, and not in `root`,
-    /// the one inside of it: it would lose them. What has no prefix in a feed that has none itself is left as it is, since
-    /// its writer did not mean elements of Atom.
+    /// Returns declarations of the prefixes in `inside` that are declared in or around the current element, and not in `root`,
+    /// the one inside of it: it would lose them. What is `unprefixed` in a feed that has no prefix itself is left as it is,
+    /// since its writer did not mean elements of Atom.
     fn declarations(
         &mut self,
         root: &BytesStart<'_>,
-        used: &BTreeSet<Vec<u8>>,
+        inside: &str,
+        unprefixed: bool,
     ) -> Result<String, InvalidDocument> {
-        let (mut declarations, mut bindings) = (String::new(), 0);
-        for (prefix, Namespace(uri)) in self.xml.resolver().bindings() {
-            bindings += 1;
-            let (prefix, name) = match prefix {
-                PrefixDeclaration::Default if uri == ATOM.as_bytes() => continue,
-                PrefixDeclaration::Default => (&[][..], "xmlns".to_owned()),
-                PrefixDeclaration::Named(prefix) => {
-                    (prefix, format!("xmlns:{}", String::from_utf8_lossy(prefix)))
+        let bindings: Vec<_> = self.xml.resolver().bindings().collect();
+        let declared: HashSet<&[u8]> = bindings
+            .iter()
+            .filter_map(|(declared, _)| match declared {
+                PrefixDeclaration::Default => None,
+                PrefixDeclaration::Named(prefix) => Some(*prefix),
+            })
+            .collect();
+        let used = before_colons(inside).map(str::as_bytes);
+        let used: HashSet<&[u8]> = used.filter(|prefix| declared.contains(prefix)).collect();
+        let mut declarations = String::new();
+        for (declared, Namespace(uri)) in &bindings {
+            let (used, name) = match declared {
+                PrefixDeclaration::Default => {
+                    let is_own = unprefixed && *uri != ATOM.as_bytes();
+                    (is_own, "xmlns".to_owned())
                 }
+                PrefixDeclaration::Named(prefix) => (
+                    used.contains(prefix),
+                    format!("xmlns:{}", String::from_utf8_lossy(prefix)),
+                ),
             };
-            if used.contains(prefix) && value(root, &name).is_none() {
+            if used && value(root, &name).is_none() {
                 let uri = String::from_utf8_lossy(uri);
                 let quote = if uri.contains('"') { "'" } else { "\"" };
                 declarations.extend([" ", &name, "=", quote, &uri, quote]);
             }
         }
         // A long declaration may be copied into each entry.
-        self.take(bindings + declarations.len() / size_of::<Link>())?;
+        self.take(bindings.len() + declarations.len() / size_of::<Link>())?;
         Ok(declarations)
     }
 
@@ -375,21 +389,13 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The most prefixes of a content that are considered.
-const MOST_PREFIXES: usize = 256;
-
-/// Adds the prefixes of an element and its attributes; an empty one for an element that has none.
-fn add_prefixes(used: &mut BTreeSet<Vec<u8>>, element: &BytesStart<'_>) {
-    let (name, mut attributes) = (element.name(), element.attributes());
-    let attributes = attributes.with_checks(false).flatten();
-    let of_attributes = attributes.filter_map(|attribute| attribute.key.prefix());
-    let of_attributes = of_attributes.map(Prefix::into_inner);
-    let own = name.prefix().map_or(&[][..], Prefix::into_inner);
-    for prefix in of_attributes.chain([own]) {
-        if used.len() < MOST_PREFIXES && !used.contains(prefix) {
-            used.insert(prefix.to_vec());
-        }
-    }
+/// Returns what may be a prefix: the name before each colon. Values have names as well, such as `xsi:type="xs:int"`, and only
+/// the schema says which.
+fn before_colons(text: &str) -> impl Iterator<Item = &str> {
+    let is_in_name = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let mut parts = text.split(':');
+    parts.next_back();
+    parts.map(move |part| part.rsplit(|c| !is_in_name(c)).next().unwrap_or_default())
 }
 
 /// Appends the characters of an event.
