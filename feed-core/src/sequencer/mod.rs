@@ -259,11 +259,14 @@ impl<B: Backend> Sequencer<B> {
         }
         let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         self.last_read.store(asked, Ordering::Relaxed);
-        self.head.send_if_modified(|known| {
+        let has_moved = self.head.send_if_modified(|known| {
             let moved = !known.is_same(head);
             known.clone_from(head);
             moved
         });
+        if has_moved {
+            self.database.health().note_stored();
+        }
         self.note_stuck(read);
         self.report_quarantined(read.quarantined).await;
         Ok(())
@@ -402,6 +405,7 @@ impl<B: Backend> Sequencer<B> {
                     self.database.learn_from(&error);
                     // Repeat from time to time, so that the log of each hour contains it.
                     if failures % 100 == 0 {
+                        let error = self.database.explained(error).await;
                         error!(error = with_causes(&error), "cannot number events");
                     }
                     failures += 1;
