@@ -412,7 +412,9 @@ impl<B: Backend> Sequencer<B> {
                     next = Instant::now() + TICK;
                 }
             }
-            if failures == 0 && listens {
+            if failures > 0 {
+                notifications.end_suspect(&self.database);
+            } else if listens {
                 notifications.listen(&self.database);
             }
         }

@@ -5,6 +5,8 @@ use harness::server::Server;
 use harness::{tables, until};
 use sqlx::{Connection, Executor, PgConnection, Postgres};
 
+use crate::support::Publisher;
+
 /// The detail of the problem that keeps it from being ready, once that has this text.
 async fn not_ready(database: &Database<Postgres>, text: &str) -> String {
     until(text, async || {
@@ -44,7 +46,14 @@ async fn a_limit_that_is_reached_while_it_runs_is_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_that_waits_for_sessions_is_named_and_ends() {
     let server = Server::start(&["fsync=off"], &[]).await;
-    let database = Database::<Postgres>::open(&server.url).await.unwrap();
+    let publisher = Publisher::<Postgres>::open(&server.url).await;
+    let database = publisher.database.clone();
+    let publishing = tokio::spawn(publisher.feed.clone().run());
+    until("it listens", async || {
+        let listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+        (tables::number(&server.url, listening).await == 1).then_some(())
+    })
+    .await;
     database.ready().await.unwrap();
     let end = "SELECT pg_terminate_backend(pg_backend_pid())";
     let url = server.url.clone();
@@ -69,4 +78,6 @@ async fn a_shutdown_that_waits_for_sessions_is_named_and_ends() {
     })
     .await;
     stopping.await.unwrap();
+    publisher.shutdown.cancel();
+    publishing.await.unwrap();
 }

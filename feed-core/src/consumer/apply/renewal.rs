@@ -32,8 +32,9 @@ pub(crate) async fn keep_leases<B: Backend>(
     let mut failing = false;
     let mut notifications = Notifications::<B>::on(CHANNEL);
     loop {
-        if !failing {
-            notifications.listen(&instance.database);
+        match failing {
+            true => notifications.end_suspect(&instance.database),
+            false => notifications.listen(&instance.database),
         }
         // Renew also when listening begins: partitions may have become free before.
         tokio::select! {
