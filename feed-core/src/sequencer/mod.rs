@@ -349,6 +349,7 @@ impl<B: Backend> Sequencer<B> {
         let (mut next, mut paced) = (Instant::now(), Instant::now());
         let mut committed = false;
         let (mut failures, mut is_stuck) = (0_u32, false);
+        let mut waited = false;
         let mut second = OpenSecond::default();
         let mut closing: Option<JoinHandle<sqlx::Result<()>>> = None;
         let mut closes_from = Instant::now();
@@ -403,8 +404,12 @@ impl<B: Backend> Sequencer<B> {
                 }
                 Err(error) => {
                     self.database.learn_from(&error);
-                    // Repeat from time to time, so that the log of each hour contains it.
-                    if failures % 100 == 0 {
+                    let waits = matches!(error, sqlx::Error::PoolTimedOut);
+                    let begins = waits && !waited;
+                    waited = waits;
+                    // Repeat from time to time, so that the log of each hour contains it. The first failure may be the end of
+                    // a session, and the next one that there is no other.
+                    if begins || failures % 100 == 0 {
                         let error = self.database.explained(error).await;
                         error!(error = with_causes(&error), "cannot number events");
                     }
