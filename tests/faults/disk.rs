@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::programs::succeed;
-use harness::{Backend, Client};
+use harness::{Backend, Client, Service, until};
 
 use crate::checker::assert_no_violations;
 use crate::fleet::Fleet;
@@ -97,14 +97,66 @@ async fn a_full_disk_under_sqlite_loses_nothing() {
             log.contains("disk is full")
         })
         .await;
+        is_writable(&mut life, false).await;
+        let order = life.fleet.groups[Whose::Order as usize].running[0]
+            .client
+            .clone();
+        assert_eq!(
+            order.get("health/ready", &[]).await.status,
+            200,
+            "for reads"
+        );
         let feed = harness::Client::new(&life.fleet.front.url)
             .get("feed", &[])
             .await;
         assert_eq!(feed.status, 200, "{}", feed.body);
         disk.free();
+        is_writable(&mut life, true).await;
     }
     life.last(Duration::from_secs(1)).await;
     assert_no_violations(&life.end().await);
+}
+
+/// Waits until the metrics of the two services say so.
+async fn is_writable(life: &mut Life, expected: bool) {
+    let line = format!("database_writable {}", u8::from(expected));
+    life.until(&line, async |fleet| {
+        let metrics = async |whose: Whose| {
+            let client = &fleet.groups[whose as usize].running[0].client;
+            client.get("metrics", &[]).await.body
+        };
+        metrics(Whose::Order).await.contains(&line) && metrics(Whose::Invoice).await.contains(&line)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_on_a_full_disk_waits() {
+    let mut order = Service::new("order", Backend::Sqlite).await;
+    order.set("RUST_LOG", "info".to_owned());
+    let directory = order.database.directory().unwrap();
+    let Some(disk) = Disk::over(directory, 16).await else {
+        return;
+    };
+    for starts in 1..=2 {
+        disk.fill();
+        order.launch();
+        until("it says why it waits", async || {
+            let log = order.process()?.log();
+            (log.matches("its disk may be full").count() >= starts).then_some(())
+        })
+        .await;
+        disk.free();
+        until("it has started", async || {
+            let log = order.process()?.log();
+            (log.matches("stop with Ctrl-C").count() == starts).then_some(())
+        })
+        .await;
+        let log = order.process().unwrap().log();
+        let created = log.matches("created a new, empty database").count();
+        assert_eq!(created, 1, "{log}");
+        assert_eq!(order.stop().await, Some(0));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

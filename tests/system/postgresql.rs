@@ -189,6 +189,32 @@ async fn a_wait_for_migrations_of_another_instance_is_reported() {
     .await;
 }
 
+/// In the log of each: the pool itself says only that it had to wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_is_reached_while_services_run_is_logged() {
+    let mut system = System::new(Backend::Postgres).await;
+    for service in [&mut system.order, &mut system.invoice] {
+        let url = role(&service.database, "", &[]).await;
+        service.set("DATABASE_URL", url);
+        service.start().await;
+    }
+    for service in [&system.order, &system.invoice] {
+        let url = service.database.url();
+        let name = tables::texts(url, "SELECT current_database()::text").await;
+        let name = &name[0];
+        tables::run(url, &format!("ALTER ROLE {name} CONNECTION LIMIT 0")).await;
+        let end = format!(
+            "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE usename = '{name}'"
+        );
+        tables::texts(url, &end).await;
+        until("it says why", async || {
+            let log = service.process()?.log();
+            log.contains("too many connections for role").then_some(())
+        })
+        .await;
+    }
+}
+
 /// Whatever the defaults of a role are, transactions and sessions are as the services need them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn defaults_of_a_role_change_nothing() {

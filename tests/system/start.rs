@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use futures_util::future::join_all;
-use harness::programs::available;
-use harness::{Client, FreshDatabase, Process, free_address, new_order, until};
+use harness::programs::{available, run};
+use harness::{Client, DEADLINE, FreshDatabase, Process, free_address, new_order, until};
 
 use crate::program::{Finished, program};
 
@@ -414,9 +414,14 @@ async fn a_new_database_is_logged_once() {
     let url = format!("sqlite:{}", missing.display());
     let tried = std::fs::canonicalize(directory.path()).unwrap();
     let tried = tried.join("data/order.db");
+    let empty = directory.path().join("empty.db");
+    std::fs::File::create(&empty).unwrap();
+    let empty_url = format!("sqlite:{}", empty.display());
     for (settings, level, file) in [
         (vec![], "INFO", &tried),
         (vec![("DATABASE_URL", url.as_str())], "WARN", &missing),
+        // A start on a full disk has left it.
+        (vec![("DATABASE_URL", empty_url.as_str())], "INFO", &empty),
     ] {
         let created = format!("created a new, empty database at {}", file.display());
         for is_new in [true, false] {
@@ -436,6 +441,23 @@ async fn a_new_database_is_logged_once() {
             assert!(line.is_none_or(is_right), "{log}");
         }
     }
+}
+
+/// The first thread gets its gigabyte, and the next one does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_with_too_few_threads_says_so_and_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut order = Command::new("prlimit");
+    order
+        .args(["--as=1800000000", "--"])
+        .arg(program("order").get_program())
+        .current_dir(directory.path())
+        .env("RUST_MIN_STACK", (1 << 30).to_string());
+    let ended = tokio::time::timeout(DEADLINE, run(order)).await.unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("the system has too few threads"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 /// Its log is on a full disk: it does its work.

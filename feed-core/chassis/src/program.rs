@@ -1,6 +1,7 @@
 //! A program: its runtime, and the signals that stop it.
 
 use std::io::{IsTerminal, stdin};
+use std::panic::{set_hook, take_hook};
 use std::process::{ExitCode, exit};
 use std::time::Duration;
 
@@ -26,11 +27,17 @@ const INTERRUPTED: i32 = 128 + 2;
 /// }
 /// ```
 ///
-/// # Panics
-///
-/// The system has no thread for it.
+/// Where the system has too few threads for it, it prints that, and ends the process with 1.
 pub fn block_on(program: impl Future<Output = ExitCode>) -> ExitCode {
-    let runtime = Runtime::new().expect("a thread for each processor");
+    // If a thread is missing, tokio 1.54 panics, and would then wait for ever for those that it has begun.
+    let usual = take_hook();
+    set_hook(Box::new(|panic| {
+        let why = panic.payload_as_str().unwrap_or("no runtime");
+        eprintln!("the system has too few threads for this program: {why}");
+        exit(1);
+    }));
+    let runtime = Runtime::new().unwrap_or_else(|error| panic!("{error}"));
+    set_hook(usual);
     let code = runtime.block_on(program);
     runtime.shutdown_timeout(BLOCKED);
     code

@@ -34,6 +34,8 @@ pub mod trace;
 
 pub use base_url::{BaseUrl, InvalidBaseUrl};
 pub use cause::with_causes;
+#[cfg(feature = "sqlx")]
+pub use database::cannot_store;
 pub use namespace::NAMESPACE;
 pub use negotiate::{members, negotiate, split, weight};
 pub use problem::{Failure, Problem};

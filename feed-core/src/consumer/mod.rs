@@ -233,7 +233,11 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         while !stop.is_cancelled() {
             // A dropped round or pause leaves no transaction open: transactions run in tasks of their own.
             let round = async {
-                let round = self.poll_once().await;
+                let database = self.follower.instance.database.clone();
+                let round = match self.poll_once().await {
+                    Err(PollError::Database(error)) => Err(database.explained(error).await.into()),
+                    round => round,
+                };
                 self.pause_after(&round).await;
             };
             tokio::select! {

@@ -49,7 +49,15 @@ impl<B: Backend> Measured for Database<B> {
                 }
                 false => None,
             };
-            [up].into_iter().chain(ready).chain(connections).collect()
+            let writable = is_up.then(|| {
+                gauge(
+                    "database_writable",
+                    "0: the last write failed, since the database has no space, or its disk fails; 1: it did not.",
+                    !health.is_full(),
+                )
+            });
+            let known = [Some(up), ready, writable].into_iter().flatten();
+            known.chain(connections).collect()
         })
     }
 }

@@ -67,6 +67,8 @@ struct Shared<B: Backend> {
     /// One permit for each connection that may listen at a time; reads need the others.
     listeners: Arc<Semaphore>,
     health: ConnectionHealth,
+    /// What errors call its options.
+    names: OptionNames,
     /// Whether it need not be written to.
     read_only: bool,
     /// Where our tables are, if that was said.
@@ -161,6 +163,7 @@ impl<B: Backend> Database<B> {
                 schemas: Mutex::default(),
                 metrics_queries: MetricsQueries::default(),
                 health,
+                names: options.names,
                 read_only: options.read_only,
                 schema: options.schema.clone(),
             }),
@@ -233,9 +236,7 @@ impl<B: Backend> Database<B> {
             self.statement(begin(None)).await
         } else {
             let begun = begin(Some(&self.shared.health)).await;
-            if let Err(error) = &begun {
-                self.shared.health.note_standby(error);
-            }
+            self.shared.health.note_begun(begun.as_ref().err());
             begun
         }
     }

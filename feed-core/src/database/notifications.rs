@@ -55,11 +55,8 @@ impl<B: Backend> Notifications<B> {
     /// Replaces a connection that is suspect, and asks one that has waited for long whether it is: no more may come of it,
     /// and nothing says so.
     pub(crate) fn listen(&mut self, database: &Database<B>) {
+        self.end_suspect(database);
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::Listening(silent, since) if database.health().is_suspect(since.elapsed()) => {
-                self.permit = None;
-                B::abandon(database.reader(), silent);
-            }
             State::Listening(listener, since) if since.elapsed() >= CONFIRMED => {
                 let (database, channel) = (database.clone(), self.channel);
                 self.connect(async move {
@@ -83,6 +80,17 @@ impl<B: Backend> Notifications<B> {
         self.permit = Some(permit);
         let (database, channel) = (database.clone(), self.channel);
         self.connect(async move { B::listen(database.reader(), channel, database.health()).await });
+    }
+
+    /// Ends a connection that is suspect: a server that shuts down may wait for that.
+    pub(crate) fn end_suspect(&mut self, database: &Database<B>) {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Listening(silent, since) if database.health().is_suspect(since.elapsed()) => {
+                self.permit = None;
+                B::abandon(database.reader(), silent);
+            }
+            state => self.state = state,
+        }
     }
 
     fn connect(

@@ -1,16 +1,20 @@
 //! Readiness: the database answers, and its schema fits this program.
 
+use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use super::Database;
-use crate::http::Problem;
-use crate::store::Backend;
+use super::{Database, Shared, has_none_free};
+use crate::http::{Problem, with_causes};
+use crate::store::{Backend, DatabaseError, Pools};
 
 /// The timeout of the check; the caller is a machine that asks again soon. It is shorter than the timeouts of callers:
 /// that of `--probe` is three seconds.
 const TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// When a server that has not answered the check is asked whether it refuses connections.
+const REFUSED_FROM: Duration = Duration::from_millis(1_400);
 
 const FILE_REMOVED: &str = "the database's file was removed, or is another one now: what this process still \
      writes to the old one is lost with it. Stop the service, restore the file, and start \
@@ -25,12 +29,61 @@ impl<B: Backend> Database<B> {
     /// A `503` that says what is wrong.
     pub async fn ready(&self) -> Result<(), Problem> {
         let mut check = pin!(self.check_schemas());
-        match tokio::time::timeout(TIMEOUT, check.as_mut()).await {
+        let refused = async {
+            tokio::time::sleep(REFUSED_FROM).await;
+            match self.refusal().await {
+                Some(refusal) => Err(Problem::unavailable(refusal)),
+                None => pending().await,
+            }
+        };
+        let checked = async {
+            tokio::select! {
+                checked = check.as_mut() => checked,
+                refused = refused => refused,
+            }
+        };
+        match tokio::time::timeout(TIMEOUT, checked).await {
             Ok(Ok(())) => Ok(()),
             // Then there are no connections.
             _ if self.shared.health.is_standby() => Err(self.standby()),
             Ok(Err(problem)) => Err(problem),
             Err(_) => Err(Problem::unavailable(self.silence())),
+        }
+    }
+
+    /// Why the server refuses another connection, if it does: while it does, sqlx 0.9.0 tries again until the time is over,
+    /// and keeps the reason to itself.
+    async fn refusal(&self) -> Option<String> {
+        let Pools {
+            reader,
+            transactions,
+            of_host,
+            ..
+        } = &self.shared.pools;
+        if *of_host && has_none_free(reader) {
+            return None;
+        }
+        let mut refusal = B::refusal(reader, self.shared.names).await;
+        if refusal.is_none() && self.shared.addresses.is_some() {
+            refusal = B::refusal(transactions, self.shared.names).await;
+        }
+        let refusal = refusal?;
+        if matches!(refusal, DatabaseError::NotYet(..)) {
+            // A shutdown that waits for sessions to end would wait for ours.
+            self.suspect_connections();
+        }
+        Some(with_causes(&refusal))
+    }
+
+    /// The error of a statement; if it got no connection, with what the server says of that.
+    #[cfg(any(feature = "consume", feature = "publish"))]
+    pub(crate) async fn explained(&self, error: sqlx::Error) -> sqlx::Error {
+        match error {
+            sqlx::Error::PoolTimedOut => match self.refusal().await {
+                Some(refusal) => io::Error::other(refusal).into(),
+                None => error,
+            },
+            error => error,
         }
     }
 
@@ -67,10 +120,36 @@ impl<B: Backend> Database<B> {
                 return Err(Problem::unavailable(wrong));
             }
         }
+        self.check_transactions().await?;
         // Through a pooler, if there is one: it may be away where the database is not.
         match self.compare_addresses().await? {
             Some(different) => Err(Problem::unavailable(different)),
             None => Ok(()),
         }
+    }
+
+    /// Checks that transactions get a connection: the server may refuse new ones, while those that read stay. That all are
+    /// in use is no reason to be taken for dead.
+    async fn check_transactions(&self) -> Result<(), Problem> {
+        let Shared {
+            pools,
+            health,
+            addresses,
+            read_only,
+            ..
+        } = &*self.shared;
+        // A file needs none, and a pooler is asked next.
+        if B::ONE_WRITER || pools.of_host || *read_only || addresses.is_some() {
+            return Ok(());
+        }
+        let pool = &pools.transactions;
+        if pool.num_idle() > 0 || pool.size() == 0 {
+            pool.acquire().await?;
+        } else if health.is_starved()
+            && let Some(refusal) = self.refusal().await
+        {
+            return Err(Problem::unavailable(refusal));
+        }
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::http::cannot_store;
 use crate::reached::Mark;
 
 /// The longest time for one statement of ours. Longer than any waits for a lock.
@@ -27,6 +28,10 @@ struct Noticed {
     trouble: Option<Instant>,
     /// When a standby was met, if the last server was one.
     standby: Option<Instant>,
+    /// Whether the last transaction that was to begin got no connection.
+    starved: bool,
+    /// Whether the last write failed since the database cannot store anything.
+    full: bool,
 }
 
 /// What a timeout says.
@@ -83,6 +88,20 @@ impl ConnectionHealth {
         if is_confused || code.is_some_and(|code| all.contains(&&*code)) {
             self.mark_suspect();
         }
+        if cannot_store(error) {
+            self.noticed().full = true;
+        }
+    }
+
+    /// Notes that a write was committed.
+    #[cfg(any(feature = "consume", feature = "publish"))]
+    pub(crate) fn note_stored(&self) {
+        self.noticed().full = false;
+    }
+
+    /// Returns true if the last write failed since the database cannot store anything.
+    pub(crate) fn is_full(&self) -> bool {
+        self.noticed().full
     }
 
     /// Returns true if a connection of this age must be closed when it comes back to its pool, or before it is taken
@@ -98,12 +117,21 @@ impl ConnectionHealth {
         self.noticed().standby = is_one.then(Instant::now);
     }
 
-    /// Notes from the error of a `BEGIN` that a pooler leads to a standby, whose sessions begin no transaction that writes.
-    pub(crate) fn note_standby(&self, error: &sqlx::Error) {
-        let code = error.as_database_error().and_then(|error| error.code());
+    /// Notes whether a transaction has begun: by the error of a `BEGIN`, a pooler leads to a standby, whose sessions begin no
+    /// transaction that writes.
+    pub(crate) fn note_begun(&self, error: Option<&sqlx::Error>) {
+        let mut noticed = self.noticed();
+        noticed.starved = matches!(error, Some(sqlx::Error::PoolTimedOut));
+        let error = error.and_then(sqlx::Error::as_database_error);
+        let code = error.and_then(|error| error.code());
         if code.is_some_and(|code| code == "0A000") {
-            self.noticed().standby = Some(Instant::now());
+            noticed.standby = Some(Instant::now());
         }
+    }
+
+    /// Returns true if the last transaction that was to begin got no connection.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.noticed().starved
     }
 
     /// Returns true if the last server that accepted a connection was a standby, a moment ago.
@@ -133,6 +161,53 @@ mod tests {
         assert!(matches!(silent, Err(sqlx::Error::Io(_))));
         assert!(clone.is_suspect(STATEMENT));
         assert!(!other.is_suspect(STATEMENT));
+    }
+
+    /// What a request that failed with `error` gets, and whether the database counts as full then.
+    #[cfg(all(feature = "sqlite", any(feature = "consume", feature = "publish")))]
+    fn outcome<T>(failed: sqlx::Result<T>) -> (String, bool) {
+        let health = ConnectionHealth::default();
+        let error = failed.err().expect("a failure");
+        health.learn_from(&error);
+        let is_full = health.is_full();
+        health.note_stored();
+        assert!(!health.is_full());
+        (
+            crate::http::Problem::from(error).detail().to_owned(),
+            is_full,
+        )
+    }
+
+    #[cfg(all(feature = "sqlite", any(feature = "consume", feature = "publish")))]
+    #[tokio::test]
+    async fn a_full_disk_is_no_database_that_does_not_answer() -> sqlx::Result<()> {
+        use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+        const FULL: &str = "the database cannot store anything at the moment";
+        const OTHER: &str = "the database cannot do that at the moment";
+        let mut file = SqliteConnection::connect("sqlite::memory:").await?;
+        for (sql, expected) in [
+            (
+                "PRAGMA max_page_count = 1; CREATE TABLE t AS SELECT zeroblob(1000000)",
+                (FULL, true),
+            ),
+            ("SELECT 1 FROM nowhere", (OTHER, false)),
+        ] {
+            let (detail, is_full) = outcome(file.execute(sql).await);
+            assert_eq!((detail.as_str(), is_full), expected, "{sql}");
+        }
+        let fresh = harness::FreshDatabase::postgres().await;
+        let mut session = PgConnection::connect(fresh.url()).await?;
+        // The last one is that of SQLite's IOERR, as a number.
+        for (code, expected) in [
+            ("53100", (FULL, true)),
+            ("40P01", (OTHER, false)),
+            ("22026", (OTHER, false)),
+        ] {
+            let raised = format!("DO $$ BEGIN RAISE 'failed' USING ERRCODE = '{code}'; END $$");
+            let (detail, is_full) = outcome(session.execute(AssertSqlSafe(raised)).await);
+            assert_eq!((detail.as_str(), is_full), expected, "{code}");
+        }
+        Ok(())
     }
 
     #[test]

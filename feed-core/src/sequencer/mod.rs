@@ -259,11 +259,14 @@ impl<B: Backend> Sequencer<B> {
         }
         let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         self.last_read.store(asked, Ordering::Relaxed);
-        self.head.send_if_modified(|known| {
+        let has_moved = self.head.send_if_modified(|known| {
             let moved = !known.is_same(head);
             known.clone_from(head);
             moved
         });
+        if has_moved {
+            self.database.health().note_stored();
+        }
         self.note_stuck(read);
         self.report_quarantined(read.quarantined).await;
         Ok(())
@@ -346,6 +349,7 @@ impl<B: Backend> Sequencer<B> {
         let (mut next, mut paced) = (Instant::now(), Instant::now());
         let mut committed = false;
         let (mut failures, mut is_stuck) = (0_u32, false);
+        let mut waited = false;
         let mut second = OpenSecond::default();
         let mut closing: Option<JoinHandle<sqlx::Result<()>>> = None;
         let mut closes_from = Instant::now();
@@ -400,15 +404,22 @@ impl<B: Backend> Sequencer<B> {
                 }
                 Err(error) => {
                     self.database.learn_from(&error);
-                    // Repeat from time to time, so that the log of each hour contains it.
-                    if failures % 100 == 0 {
+                    let waits = matches!(error, sqlx::Error::PoolTimedOut);
+                    let begins = waits && !waited;
+                    waited = waits;
+                    // Repeat from time to time, so that the log of each hour contains it. The first failure may be the end of
+                    // a session, and the next one that there is no other.
+                    if begins || failures % 100 == 0 {
+                        let error = self.database.explained(error).await;
                         error!(error = with_causes(&error), "cannot number events");
                     }
                     failures += 1;
                     next = Instant::now() + TICK;
                 }
             }
-            if failures == 0 && listens {
+            if failures > 0 {
+                notifications.end_suspect(&self.database);
+            } else if listens {
                 notifications.listen(&self.database);
             }
         }

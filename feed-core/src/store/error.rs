@@ -43,6 +43,9 @@ pub enum DatabaseError {
     /// The SQLite file cannot be opened or written, or is none.
     #[error("{} has to be a SQLite file that we may write, or not be there yet", .0.display())]
     File(PathBuf, #[source] sqlx::Error),
+    /// The SQLite file cannot be written: its disk is full, or has failed.
+    #[error("cannot write {}: its disk may be full", .0.display())]
+    Disk(PathBuf, #[source] sqlx::Error),
     /// The SQLite file that is only read cannot be opened, or is none.
     #[error("{} has to be a SQLite file that we may read", .0.display())]
     FileToRead(PathBuf, #[source] sqlx::Error),
@@ -169,13 +172,15 @@ pub enum DatabaseError {
 
 impl DatabaseError {
     /// Whether the same may succeed later, although nobody changes a setting: the server is away, is starting, has no
-    /// connection left, or is a standby that may become the primary; or another session holds a lock. A service then
-    /// waits, and does not end.
+    /// connection left, or is a standby that may become the primary; another session holds a lock; or the disk of a file is
+    /// full. A service then waits, and does not end.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable(_, Some(cause)) => cause.kind() != io::ErrorKind::PermissionDenied,
+            Self::Directory(_, cause) => is_full(cause),
             Self::Unreachable(_, None)
+            | Self::Disk(..)
             | Self::NotYet(..)
             | Self::TooMany(..)
             | Self::Standby(_)
@@ -192,9 +197,17 @@ impl DatabaseError {
     }
 }
 
-/// True if the server or the way to it has failed, and not the statement.
+/// True if there is no space for a file.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
+/// True if the server or the way to it has failed, or the disk of a file, and not the statement.
 fn is_of_the_server(error: &sqlx::Error) -> bool {
     match error {
+        #[cfg(feature = "sqlite")]
+        error if super::sqlite::is_of_the_disk(error) => true,
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             // SQLSTATE: connections, but not what the server does not understand; resources; an operator's intervention,

@@ -32,8 +32,8 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::{Pool, SqlStr};
 
-use crate::database::DatabaseOptions;
 use crate::database::timeout::ConnectionHealth;
+use crate::database::{DatabaseOptions, OptionNames};
 use crate::transfer::Migrations;
 use answer::Answer;
 pub(crate) use begin::{Writer, begin_with};
@@ -111,6 +111,14 @@ pub(crate) trait Open: sqlx::Database {
         _schema: Option<&str>,
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send {
         async { Ok(()) }
+    }
+
+    /// Why the server refuses a connection that is made now, outside of `pool`, if it says so.
+    fn refusal(
+        _: &Pool<Self>,
+        _: OptionNames,
+    ) -> impl Future<Output = Option<DatabaseError>> + Send {
+        async { None }
     }
 
     /// Which database and schema a connection leads to, in a form to compare two connections by.

@@ -38,6 +38,7 @@ mod paused;
 mod planner;
 mod query;
 mod reconcile;
+mod refused;
 mod replay;
 mod restored;
 mod retry;

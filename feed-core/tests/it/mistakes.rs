@@ -28,6 +28,7 @@ harness::on_both_databases! {
     an_error_of_the_server_stops_the_round
     an_event_at_which_the_server_fails_each_time_is_parked
     an_event_for_which_something_is_always_out_of_reach_stops_no_other
+    an_event_for_whose_effect_there_is_no_room_needs_no_operator
 }
 
 /// Statements without an end.
@@ -339,7 +340,12 @@ async fn an_event_for_which_something_is_always_out_of_reach_stops_no_other<B: T
         reason.is_some_and(|reason| reason.contains("nobody answers")),
         "{parked:?}"
     );
-    // However often that was: it needs no operator.
+    needs_no_operator(&mut scene).await;
+    scene.applied_after_a_retry().await;
+}
+
+/// However often the parked event has failed, it is retried again.
+async fn needs_no_operator<B: Testable>(scene: &mut Scene<B>) {
     B::run(
         &scene.database,
         "UPDATE feed_parked SET attempts = 99 WHERE attempts > 0",
@@ -354,6 +360,19 @@ async fn an_event_for_which_something_is_always_out_of_reach_stops_no_other<B: T
         first.attempts > 99 && first.retry_at.is_some()
     })
     .await;
+}
+
+/// The tables of the effect may be on another disk than ours.
+async fn an_event_for_whose_effect_there_is_no_room_needs_no_operator<B: Testable>(url: &str) {
+    let effect = FaultyEffect::making(Run([
+        "DO $$ BEGIN RAISE 'disk full' USING ERRCODE = '53100'; END $$",
+        "PRAGMA max_page_count = 1; CREATE TABLE large AS SELECT zeroblob(4000000)",
+    ]));
+    let mut scene = Scene::<B>::of(url, effect).await;
+    while scene.consumer.poll_once().await.is_err() {}
+    scene.drain().await;
+    scene.only_its_event_is_parked().await;
+    needs_no_operator(&mut scene).await;
     scene.applied_after_a_retry().await;
 }
 

@@ -186,7 +186,10 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         let database = &self.instance.database;
         let committed = B::commit(tx, guard, database.health());
         match database.within(TRANSACTION, committed).await {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                database.health().note_stored();
+                Ok(())
+            }
             Ok(false) => Err(EffectError::Park(ENDED.to_owned()).into()),
             Err(error) if events.is_empty() => Err(error.into()),
             // Also a constraint or trigger that is deferred.

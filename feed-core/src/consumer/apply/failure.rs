@@ -105,6 +105,8 @@ pub(crate) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
         EffectError::Later { .. } => true,
         EffectError::Retry(_) => attempts < ATTEMPTS,
         EffectError::Park(_) => false,
+        // Nor does an operator of ours make room.
+        EffectError::Database(error) if lacks_resources(error) => true,
         EffectError::Database(error) => attempts < ATTEMPTS && !is_permanent(error),
     };
     let least = match error {
@@ -238,6 +240,20 @@ fn is_permanent(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Returns true if the server or file has too little space, memory or connections, or cannot be written to: this passes, and
+/// the event has no part in it.
+fn lacks_resources(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(|error| match code_of(error) {
+        // configuration_limit_exceeded: a limit of one statement.
+        Code::Postgres("53400") => false,
+        // Insufficient resources; system error; a read-only server.
+        Code::Postgres(code) => matches!(code.get(..2), Some("53" | "58")) || code == "25006",
+        // NOMEM, READONLY, IOERR, FULL.
+        Code::Sqlite(code) => matches!(code & 0xff, 7 | 8 | 10 | 13),
+    })
+}
+
 /// An error's code as its database reports it.
 enum Code<'a> {
     /// SQLSTATE.
@@ -253,5 +269,60 @@ fn code_of(error: &dyn sqlx::error::DatabaseError) -> Code<'_> {
             let code = error.code().unwrap_or_default();
             Code::Sqlite(code.parse().unwrap_or(0))
         }
+    }
+}
+
+#[cfg(all(test, feature = "postgres", feature = "sqlite"))]
+mod tests {
+    use harness::FreshDatabase;
+    use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+
+    use super::*;
+
+    /// Whether an event whose statement has failed a hundred times is tried again.
+    fn is_retried<T>(failed: sqlx::Result<T>) -> bool {
+        let error = failed.err().expect("a failure");
+        retry_in(&EffectError::Database(error), 100).is_some()
+    }
+
+    #[tokio::test]
+    async fn only_a_lack_of_resources_needs_no_operator_on_postgres() -> sqlx::Result<()> {
+        let fresh = FreshDatabase::postgres().await;
+        let mut session = PgConnection::connect(fresh.url()).await?;
+        for (code, again) in [
+            ("53100", true),
+            ("53200", true),
+            ("58030", true),
+            ("25006", true),
+            ("53400", false),
+            ("40001", false),
+            ("40P01", false),
+            ("57014", false),
+            ("23505", false),
+        ] {
+            let raised = format!("DO $$ BEGIN RAISE 'failed' USING ERRCODE = '{code}'; END $$");
+            let failed = session.execute(AssertSqlSafe(raised)).await;
+            assert_eq!(is_retried(failed), again, "{code}");
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn only_a_lack_of_resources_needs_no_operator_on_sqlite() -> sqlx::Result<()> {
+        let mut file = SqliteConnection::connect("sqlite::memory:").await?;
+        file.execute("CREATE TABLE t (a PRIMARY KEY); INSERT INTO t VALUES (1)")
+            .await?;
+        for (sql, again) in [
+            (
+                "PRAGMA max_page_count = 1; INSERT INTO t VALUES (zeroblob(1000000))",
+                true,
+            ),
+            ("PRAGMA query_only = ON; DELETE FROM t", true),
+            ("PRAGMA query_only = OFF; INSERT INTO t VALUES (1)", false),
+            ("SELECT 1 FROM nowhere", false),
+        ] {
+            assert_eq!(is_retried(file.execute(sql).await), again, "{sql}");
+        }
+        Ok(())
     }
 }

@@ -32,8 +32,9 @@ pub(crate) async fn keep_leases<B: Backend>(
     let mut failing = false;
     let mut notifications = Notifications::<B>::on(CHANNEL);
     loop {
-        if !failing {
-            notifications.listen(&instance.database);
+        match failing {
+            true => notifications.end_suspect(&instance.database),
+            false => notifications.listen(&instance.database),
         }
         // Renew also when listening begins: partitions may have become free before.
         tokio::select! {
@@ -44,14 +45,15 @@ pub(crate) async fn keep_leases<B: Backend>(
         }
         match renew(instance, leases).await {
             Ok(()) => failing = false,
-            Err(error) if !failing => {
-                failing = true;
-                tracing::error!(
-                    error = with_causes(&error),
-                    "cannot renew leases: other instances may take over"
-                );
+            Err(error) => {
+                instance.database.learn_from(&error);
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::error!(
+                        error = with_causes(&error),
+                        "cannot renew leases: other instances may take over"
+                    );
+                }
             }
-            Err(_) => {}
         }
     }
 }
@@ -72,7 +74,9 @@ pub(crate) async fn renew_if_due<B: Backend>(
 pub(crate) async fn renew<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {
     instance.database.check_addresses()?;
     let rebalanced = rebalanced(instance, leases);
-    instance.database.within(TRANSACTION, rebalanced).await
+    instance.database.within(TRANSACTION, rebalanced).await?;
+    instance.database.health().note_stored();
+    Ok(())
 }
 
 async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {

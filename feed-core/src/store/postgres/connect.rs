@@ -35,6 +35,9 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// How long a connection may take to answer a ping.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// How long a connection may take whose refusal is of interest.
+const PROBE: Duration = Duration::from_secs(1);
+
 /// A connection that was used within this time is not tested before it is used again: that would be a
 /// round trip before each statement.
 const TESTED: Duration = Duration::from_secs(1);
@@ -202,6 +205,18 @@ impl Open for Postgres {
         health: &ConnectionHealth,
     ) -> Result<(), DatabaseError> {
         run_migrations(pool, migrator, schema, health).await
+    }
+
+    async fn refusal(pool: &PgPool, names: OptionNames) -> Option<DatabaseError> {
+        let options = pool.connect_options();
+        let connecting = async { options.connect().await?.close().await };
+        match tokio::time::timeout(PROBE, connecting).await {
+            Ok(Err(error @ sqlx::Error::Database(_))) => {
+                let server = show_server(&options);
+                Some(DatabaseError::of_postgres(&server, names, error))
+            }
+            _ => None,
+        }
     }
 
     async fn identity(connection: &mut PgConnection) -> sqlx::Result<String> {

@@ -154,10 +154,12 @@ impl Listen for Postgres {
                     *listener.acquire().await? = other;
                     Ok::<_, sqlx::Error>(())
                 });
-                if let Ok(Ok(())) = ended.await {
-                    return;
+                match ended.await {
+                    Ok(Ok(())) => return,
+                    // It answers, and waits for this session to end.
+                    Ok(Err(error)) if is_shutting_down(&error) => return,
+                    _ => sleep(AGAIN).await,
                 }
-                sleep(AGAIN).await;
             }
         });
     }
@@ -173,6 +175,12 @@ impl Listen for Postgres {
         .await?;
         Ok(())
     }
+}
+
+/// Also while it starts: then there is no session of before.
+fn is_shutting_down(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.code().as_deref() == Some("57P03"))
 }
 
 #[cfg(all(test, feature = "publish"))]

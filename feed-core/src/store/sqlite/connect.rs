@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use sqlx::error::DatabaseError as _;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection,
     SqlitePool, SqliteTransaction,
@@ -16,6 +19,7 @@ use tracing::{info, warn};
 
 use crate::database::timeout::ConnectionHealth;
 use crate::database::{DatabaseOptions, Kind};
+use crate::store::error::is_full;
 use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools, Writer, begin_with};
 
 /// How a transaction that writes begins: with the write lock, for which it waits. One that begins as a reader
@@ -59,7 +63,7 @@ impl Open for Sqlite {
             .pragma("secure_delete", "ON")
             .disable_statement_logging();
         let file = options.get_filename().to_owned();
-        let unusable = |error| DatabaseError::File(file.clone(), error);
+        let unusable = |error| unusable(&file, error);
         if database.read_only {
             // In the mode that the file has: another program may have made it, and nothing is changed.
             let options = options.create_if_missing(false).read_only(true);
@@ -79,11 +83,14 @@ impl Open for Sqlite {
                 shown: database.to_string(),
             });
         }
-        create(&file)?;
+        let created = create(&file)?;
         let options = options.journal_mode(SqliteJournalMode::Wal);
         // The writer first: it switches the file to WAL.
         let writer = pool_of(1).idle_timeout(None).max_lifetime(None);
         let writer = open_file(writer, &options).await.map_err(unusable)?;
+        if let Some(created) = created {
+            created.log(&file);
+        }
         check_encoding(&writer, &file).await?;
         let reader = open_file(pool_of(SQLITE_READERS), &options.read_only(true)).await;
         let reader = reader.map_err(unusable)?;
@@ -107,7 +114,7 @@ impl Open for Sqlite {
             return Err(DatabaseError::SchemaFile);
         }
         let file = writer.connect_options().get_filename().to_owned();
-        let unusable = |error| DatabaseError::File(file.clone(), error);
+        let unusable = |error| unusable(&file, error);
         // The first database is `main`; one in memory has no file.
         let main = writer.fetch_one("PRAGMA database_list").await;
         if main.map_err(unusable)?.get::<&str, _>("file").is_empty() {
@@ -174,14 +181,20 @@ impl Open for Sqlite {
     }
 }
 
-/// Creates the file if it is missing, and reports that: where a database was before, it is lost, moved, or on a volume
-/// that is not mounted, and a new one would begin at 1 again.
-fn create(file: &Path) -> Result<(), DatabaseError> {
+/// A file that SQLite makes a new database of. That is reported: where a database was before, it is lost, moved, or on a volume
+/// that is not mounted, and the new one begins at 1 again.
+struct Created {
+    with_directory: bool,
+}
+
+/// Creates the file if it is missing. An empty one is left by a start that failed, as on a full disk.
+fn create(file: &Path) -> Result<Option<Created>, DatabaseError> {
+    let is_there = || file.metadata().is_ok_and(|file| file.len() > 0);
     // The log first: a process that creates the same file now creates its log after it.
     let mut log = file.as_os_str().to_owned();
     log.push("-wal");
     let log = PathBuf::from(log);
-    if log.exists() && !file.exists() {
+    if log.exists() && !is_there() {
         return Err(DatabaseError::LogAlone(file.to_owned(), log));
     }
     let directory = file.parent().filter(|name| !name.as_os_str().is_empty());
@@ -191,29 +204,46 @@ fn create(file: &Path) -> Result<(), DatabaseError> {
         created.map_err(|error| DatabaseError::Directory(directory.to_owned(), error))?;
     }
     // A new file, and with it its log, is its owner's alone: there is personal data in it. What is wrong, SQLite says.
-    let created = OpenOptions::new()
+    let was_there = is_there();
+    let opened = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(file);
-    if created.is_err() {
-        return Ok(());
+    match opened {
+        Err(error) if is_full(&error) => Err(DatabaseError::Disk(file.to_owned(), error.into())),
+        Err(_) if was_there || !file.exists() => Ok(None),
+        _ => Ok(Some(Created {
+            with_directory: is_new_directory,
+        })),
     }
-    let shown = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let shown = shown.display();
-    // A program that is tried out has no directory below the working one yet. A path from the root is that of a
-    // deployment, which has made it.
-    if is_new_directory && file.is_absolute() {
-        warn!(
-            "created a new, empty database at {shown}, whose directory was missing: if there was a database before, \
-             stop the service, and restore it or mount its volume"
-        );
-    } else {
-        info!(
-            "created a new, empty database at {shown}; if there was one before, stop the service and restore that"
-        );
+}
+
+impl Created {
+    fn log(&self, file: &Path) {
+        let shown = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let shown = shown.display();
+        // A program that is tried out has no directory below the working one yet. A path from the root is that of a
+        // deployment, which has made it.
+        if self.with_directory && file.is_absolute() {
+            warn!(
+                "created a new, empty database at {shown}, whose directory was missing: if there was a database before, \
+                 stop the service, and restore it or mount its volume"
+            );
+        } else {
+            info!(
+                "created a new, empty database at {shown}; if there was one before, stop the service and restore that"
+            );
+        }
     }
-    Ok(())
+}
+
+/// Why the file cannot be used.
+fn unusable(file: &Path, error: sqlx::Error) -> DatabaseError {
+    match is_of_the_disk(&error) {
+        true => DatabaseError::Disk(file.to_owned(), error),
+        false => DatabaseError::File(file.to_owned(), error),
+    }
 }
 
 /// Returns false for a database in memory, and for one that SQLite removes when it is closed.
@@ -247,7 +277,7 @@ const PRAGMAS: &[(&str, &str, &str)] = &[
 
 /// Returns an error if texts are UTF-16 in the file: what is no UTF-8, and lengths in bytes, would be others there.
 async fn check_encoding(pool: &SqlitePool, file: &Path) -> Result<(), DatabaseError> {
-    let unusable = |error| DatabaseError::File(file.to_owned(), error);
+    let unusable = |error| unusable(file, error);
     let encoding = pool.fetch_one("PRAGMA encoding").await.map_err(unusable)?;
     let encoding: String = encoding.try_get(0).map_err(unusable)?;
     if encoding == "UTF-8" {
@@ -274,11 +304,21 @@ async fn open_file(
     }
 }
 
-/// `SQLITE_BUSY`; the bits above its eight contain the reason.
+/// `SQLITE_BUSY`.
 fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    let code = code.and_then(|code| code.parse::<i32>().ok());
-    code.is_some_and(|code| code & 0xff == 5)
+    code_of(error) == Some(5)
+}
+
+/// `SQLITE_IOERR`, `SQLITE_FULL`.
+pub(crate) fn is_of_the_disk(error: &sqlx::Error) -> bool {
+    matches!(code_of(error), Some(10 | 13))
+}
+
+/// The primary result code; the bits above its eight contain the reason.
+fn code_of(error: &sqlx::Error) -> Option<i32> {
+    let error = error.as_database_error()?;
+    let error = error.try_downcast_ref::<SqliteError>()?;
+    Some(error.code()?.parse::<i32>().ok()? & 0xff)
 }
 
 /// Begins a transaction that writes.

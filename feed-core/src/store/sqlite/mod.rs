@@ -29,6 +29,7 @@ use super::listen::Listen;
 use super::{Backend, Operations};
 use crate::database::timeout::ConnectionHealth;
 use crate::transfer::Migrations;
+pub(super) use connect::is_of_the_disk;
 
 impl Backend for Sqlite {}
 
