@@ -207,10 +207,16 @@ impl<B: Backend> Handle<B> {
         match failed {
             None => Ok(events),
             Some(error) if events == 0 || matches!(error, DecideError::TakenBack(_)) => Err(error),
-            Some(error) => Err(DecideError::Partly {
-                done: act.outcome(selection, events),
-                error: Box::new(error),
-            }),
+            Some(error) => {
+                let done = act.outcome(selection, events);
+                let selected = selection.to_string();
+                warn!(
+                    "{by} decided about {}: {done}, and no more: {error}",
+                    printable(&selected)
+                );
+                let error = Box::new(error);
+                Err(DecideError::Partly { done, error })
+            }
         }
     }
 
