@@ -213,10 +213,7 @@ async fn a_subject_is_erased(backend: Backend) {
     assert_eq!(other.0, 0, "{other:?}");
     shows(&feed, 6).await;
     let events = batch().await;
-    let data: Vec<_> = [0, 1, 4, 5]
-        .iter()
-        .map(|n| events[n]["data"].clone())
-        .collect();
+    let data = [0_usize, 1, 4, 5].map(|n| events[n]["data"].clone());
     let notice = json!({"id": 1, "by": "eve"});
     assert_eq!(data, [Value::Null, Value::Null, notice.clone(), notice]);
 }
