@@ -61,8 +61,8 @@ fn refused(error: impl Into<InvalidEvent>) -> sqlx::Error {
 const PAGE: i64 = 100;
 
 /// Rewrites the data of all events of a subject, and appends `event`, which describes the change,
-/// about the same subject: this is how a person is erased. Returns the number of events whose data
-/// has changed.
+/// about the same subject: this is how a person is erased. `change` gets the type and the data of an event, and returns the
+/// data that is left. Returns the number of events whose data has changed.
 ///
 /// The entries do not change, so the pages of the feed keep their bytes. `event` moves the head:
 /// each instance then drops what it has cached, as soon as it sees the new head. A reader that took
@@ -78,23 +78,25 @@ const PAGE: i64 = 100;
 pub async fn rewrite<B: Backend>(
     tx: &mut Transaction<'_, B>,
     event: &NewEvent,
-    change: impl Fn(&str) -> serde_json::Result<String> + Send + Sync,
+    change: impl Fn(&str, &str) -> serde_json::Result<String> + Send + Sync,
 ) -> sqlx::Result<u64> {
     event.check_texts().map_err(refused)?;
     let subject = &event.subject;
     let mut rewritten = 0;
     // Rewrite these first: one that is numbered meanwhile is then found among the numbered events.
-    for (id, data) in B::unnumbered(tx, subject).await? {
+    for (id, event_type, data) in B::unnumbered(tx, subject).await? {
         Mark::ErasedUnnumbered.reached();
-        rewritten += u64::from(rewrite_one(tx, id, &data, &change).await?);
+        let rewrite = rewrite_one(tx, id, &data, |data| change(&event_type, data));
+        rewritten += u64::from(rewrite.await?);
     }
     let mut after = 0;
     loop {
         let page = B::numbered(tx, subject, after, PAGE).await?;
         let Some((last, ..)) = page.last() else { break };
         after = *last;
-        for (_, id, data) in page {
-            rewritten += u64::from(rewrite_one(tx, id, &data, &change).await?);
+        for (_, id, event_type, data) in page {
+            let rewrite = rewrite_one(tx, id, &data, |data| change(&event_type, data));
+            rewritten += u64::from(rewrite.await?);
         }
     }
     // Rows in quarantine contain personal data as well.
@@ -108,7 +110,7 @@ async fn rewrite_one<B: Backend>(
     tx: &mut Transaction<'_, B>,
     id: EventId,
     data: &str,
-    change: &(impl Fn(&str) -> serde_json::Result<String> + Send + Sync),
+    change: impl Fn(&str) -> serde_json::Result<String> + Send + Sync,
 ) -> sqlx::Result<bool> {
     // It could not be served, and is in quarantine.
     if data.is_empty() {

@@ -2,7 +2,7 @@
 
 use harness::server::Server;
 use harness::{Backend, FreshDatabase, tables, until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::feed::{Running, database, publish, run, serve, shows};
 
@@ -203,11 +203,19 @@ async fn a_subject_is_erased(backend: Backend) {
     );
     assert_eq!(events.as_array().unwrap().len(), 5);
     // Once more, it leaves its own event alone; the database may have other blanks than the command.
-    let again = r#"{"id":1}"#;
-    let again = erase(&["order/1", "--type", "order.erased", "--data", again]).await;
+    let again = async |data| erase(&["order/1", "--type", "order.erased", "--data", data]).await;
+    let same = again(r#"{"id":1}"#).await;
     let said = "no event about order/1 has data to erase";
-    assert!(again.0 == 1 && again.2.contains(said), "{again:?}");
+    assert!(same.0 == 1 && same.2.contains(said), "{same:?}");
     assert_eq!(batch().await, events);
+    // With other data, that event gets it too: without data, it would block each consumer that has yet to take it.
+    let other = again(r#"{"id":1,"by":"eve"}"#).await;
+    assert_eq!(other.0, 0, "{other:?}");
+    shows(&feed, 6).await;
+    let events = batch().await;
+    let data = [0_usize, 1, 4, 5].map(|n| events[n]["data"].clone());
+    let notice = json!({"id": 1, "by": "eve"});
+    assert_eq!(data, [Value::Null, Value::Null, notice.clone(), notice]);
 }
 
 /// From a schema that is not in the `search_path` of the application, whose role may insert and nothing else.

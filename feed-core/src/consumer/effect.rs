@@ -77,7 +77,8 @@ pub trait Effect<B: Backend>: Send + Sync + 'static {
 
     /// Returns true for an event that erases the data of the earlier events of its subject, such as
     /// a request to forget a person. Its own data replaces the data of those that are parked, and
-    /// they are retried with it.
+    /// they are retried with it. One whose effect then fails for good is passed over, since this event waits for it. Decide
+    /// by type and subject: the data is empty if it could not be read.
     fn erases(&self, event: &Received) -> bool {
         let _ = event;
         false

@@ -364,14 +364,14 @@ pub(crate) trait Consume: sqlx::Database {
     ) -> impl Answer<Option<Parked>>;
 
     /// Returns the first `limit` parked or waiting events of a subject after position `after`:
-    /// position, id, event.
+    /// position, id, attempts, event.
     fn parked_of(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         subject: &str,
         after: i64,
         limit: i64,
-    ) -> impl Answer<Vec<(i64, String, String)>>;
+    ) -> impl Answer<Vec<(i64, String, i64, String)>>;
 
     /// Replaces a parked event by another one. If the parked event had failed, its reason and those of all attempts become
     /// `reason`, and it is due at once.
@@ -385,6 +385,14 @@ pub(crate) trait Consume: sqlx::Database {
 
     /// Removes a parked event, since it was applied or skipped; returns false if it is not there.
     fn unpark(tx: &mut Transaction<'_, Self>, s: &str, event_id: &str) -> impl Answer<bool>;
+
+    /// Removes a parked event, and records that it has no effect, and why; returns false if it is not there.
+    fn pass_over(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        event_id: &str,
+        reason: &str,
+    ) -> impl Answer<bool>;
 
     /// Records that another attempt failed, which has seen that decision. A newer one to retry it stays due.
     fn postpone(

@@ -147,7 +147,8 @@ pub struct SkippedEvent {
     pub sequence: Option<Sequence>,
     /// Why it has no effect.
     pub reason: String,
-    /// The operator who skipped it; `null` if the effect had nothing to do.
+    /// The operator who skipped it; `null` if the effect had nothing to do, or cannot do without data that was
+    /// erased.
     pub skipped_by: Option<String>,
     /// When it was skipped or passed over.
     #[serde(serialize_with = "moment")]

@@ -185,11 +185,11 @@ pub(crate) const CHANNEL: &str = "feed_head";
 /// The publishing side's operations that each database implements in its own way.
 pub(crate) trait NativePublish: sqlx::Database {
     /// Locks the events of `subject` without a sequence, so that they get none before the
-    /// transaction ends; returns them with their data.
+    /// transaction ends; returns them with their types and data.
     fn unnumbered(
         tx: &mut Transaction<'_, Self>,
         subject: &str,
-    ) -> impl Answer<Vec<(EventId, String)>>;
+    ) -> impl Answer<Vec<(EventId, String, String)>>;
 
     /// Replaces the data of an event.
     fn rewrite(tx: &mut Transaction<'_, Self>, id: EventId, data: &str) -> impl Answer<()>;
@@ -234,13 +234,13 @@ pub(crate) trait Publish: sqlx::Database {
         traceparent: Option<&str>,
     ) -> impl Answer<()>;
 
-    /// Returns the first `limit` numbered events of `subject` after `after`, with their data.
+    /// Returns the first `limit` numbered events of `subject` after `after`, with their types and data.
     fn numbered(
         tx: &mut Transaction<'_, Self>,
         subject: &str,
         after: Sequence,
         limit: i64,
-    ) -> impl Answer<Vec<(Sequence, EventId, String)>>;
+    ) -> impl Answer<Vec<(Sequence, EventId, String, String)>>;
 
     /// Removes the data of rows about `subject` from the quarantine.
     fn erase_quarantined(tx: &mut Transaction<'_, Self>, subject: &str) -> impl Answer<()>;

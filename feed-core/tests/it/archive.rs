@@ -130,7 +130,7 @@ async fn append<B: Testable>(publisher: &Publisher<B>, event: &NewEvent) {
 async fn erase<B: Testable>(publisher: &Publisher<B>, subject: &str) -> u64 {
     let mut tx = publisher.database.begin().await.unwrap();
     let erased = NewEvent::new("order.erased", subject, "{}");
-    let rewritten = outbox::rewrite(&mut tx, &erased, |_| Ok("{}".to_owned())).await;
+    let rewritten = outbox::rewrite(&mut tx, &erased, |_, _| Ok("{}".to_owned())).await;
     tx.commit().await.unwrap();
     rewritten.unwrap()
 }

@@ -34,7 +34,7 @@ fn erased(subject: &str) -> NewEvent {
     NewEvent::new("order.erased", subject, r#"{"id":7}"#)
 }
 
-fn without_person(_: &str) -> serde_json::Result<String> {
+fn without_person(_: &str, _: &str) -> serde_json::Result<String> {
     Ok(r#"{"id":7}"#.to_owned())
 }
 
@@ -51,7 +51,7 @@ async fn an_event_beyond_a_limit_of_today_is_erased<B: Testable>(url: &str) {
     B::run(&publisher.database, &stored).await;
     let mut tx = publisher.database.begin().await.unwrap();
     let left = deep("7");
-    let rewritten = outbox::rewrite(&mut tx, &erased("order/7"), |_| Ok(left.clone())).await;
+    let rewritten = outbox::rewrite(&mut tx, &erased("order/7"), |_, _| Ok(left.clone())).await;
     assert_eq!(rewritten.unwrap(), 1);
     tx.commit().await.unwrap();
     let data = "SELECT data FROM feed_log WHERE sequence = 1";
@@ -194,7 +194,7 @@ async fn what_is_no_json_is_refused_and_nothing_has_changed<B: Testable>(url: &s
     publisher.append(&of("order/1")).await;
     publisher.feed.publish().await.unwrap();
     let mut tx = publisher.database.begin().await.unwrap();
-    let refused = outbox::rewrite(&mut tx, &erased("order/1"), |_| Ok("{".to_owned())).await;
+    let refused = outbox::rewrite(&mut tx, &erased("order/1"), |_, _| Ok("{".to_owned())).await;
     assert!(
         matches!(refused, Err(sqlx::Error::Encode(_))),
         "{refused:?}"
@@ -259,7 +259,7 @@ async fn parked_events_get_the_data_that_is_left<B: Testable>(url: &str) {
     }
     publisher.feed.publish().await.unwrap();
     let database = consumer_database::<B>(url).await;
-    let recorder = Recorder::failing("order/1", Fail::Park);
+    let recorder = Recorder::failing("order/1", Fail::Retry);
     let consumer = consumer(&database, &feed, recorder.clone()).await;
     let (handle, shutdown) = (consumer.handle(), consumer.shutdown());
     let running = tokio::spawn(consumer.run());
@@ -289,7 +289,7 @@ async fn parked_events_get_the_data_that_is_left<B: Testable>(url: &str) {
     until("all is applied", async || stands(5, 0, 0).await).await;
     let applied = "SELECT subject || ' ' || data FROM effect ORDER BY position";
     let applied = B::texts(&database, applied).await;
-    let left = || "order/1 ".to_owned() + &without_person("").unwrap();
+    let left = || "order/1 ".to_owned() + &without_person("", "").unwrap();
     let other = "order/2 ".to_owned() + &of("order/2").data;
     assert_eq!(applied, [other, left(), left(), left(), left()]);
     shutdown.cancel();

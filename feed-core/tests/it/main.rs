@@ -16,6 +16,7 @@ mod database;
 mod dates;
 mod decide;
 mod erase;
+mod erase_parked;
 mod extremes;
 mod failover;
 mod faulty_effect;

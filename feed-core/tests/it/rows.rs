@@ -518,7 +518,7 @@ async fn an_erased_person_is_not_in_quarantine<B: Testable>(url: &str) {
     B::run(&publisher.database, "UPDATE feed_event SET data = ''").await;
     let mut tx = publisher.database.begin().await.unwrap();
     let erased = NewEvent::new("order.erased", "order/0", "{}");
-    outbox::rewrite(&mut tx, &erased, |data| serde_json::from_str(data))
+    outbox::rewrite(&mut tx, &erased, |_, data| serde_json::from_str(data))
         .await
         .unwrap();
     tx.commit().await.unwrap();

@@ -478,7 +478,7 @@ async fn erased_data_is_in_no_document<B: Testable>(url: &str) {
     );
     let mut tx = publisher.database.begin().await.unwrap();
     let erased = NewEvent::new("order.erased", "order/1", "{}");
-    outbox::rewrite(&mut tx, &erased, |_| Ok("{}".to_owned()))
+    outbox::rewrite(&mut tx, &erased, |_, _| Ok("{}".to_owned()))
         .await
         .unwrap();
     tx.commit().await.unwrap();

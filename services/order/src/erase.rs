@@ -92,7 +92,7 @@ impl<S: Store> Orders<S> {
             return Ok(None);
         };
         let event = order.erased(self.base());
-        let events = outbox::rewrite(&mut tx, &event, without_person).await?;
+        let events = outbox::rewrite(&mut tx, &event, |_, data| without_person(data)).await?;
         tx.commit().await?;
         self.feed().committed();
         Ok(Some(events))

@@ -32,7 +32,8 @@ pub(crate) enum Command {
     ///
     /// Replaces the data of all events of the subject, numbered or not, by the JSON null, and publishes one event more, by
     /// whose type consumers know that they have to erase their copies. Entries and pages keep their bytes, so type, subject,
-    /// title and summary stay. An erasure cannot be undone.
+    /// title and summary stay. An erasure cannot be undone. Executed again, it gives the earlier events of that type the new
+    /// data too.
     ///
     /// Erase the person in the application first, so that no event with their data follows.
     #[command(after_help = "Example: erase order/17 --type order.erased --data '{\"id\": 17}'")]
@@ -90,10 +91,14 @@ async fn erase<B: Backend>(
 ) -> Result<Done, CommandError> {
     let mut tx = database.begin().await?;
     let notice: Option<Value> = serde_json::from_str(&event.data).ok();
-    let erased = outbox::rewrite(&mut tx, event, |data| {
-        // The same command may have been executed before: a notice without data would block consumers.
-        let is_notice = notice.is_some() && notice == serde_json::from_str(data).ok();
-        Ok(if is_notice { data } else { NOTHING }.to_owned())
+    let erased = outbox::rewrite(&mut tx, event, |event_type, data| {
+        // The subject may have been erased before: a notice without data would block consumers.
+        let left = match event_type == event.event_type {
+            true if notice == serde_json::from_str(data).ok() => data,
+            true => &event.data,
+            false => NOTHING,
+        };
+        Ok(left.to_owned())
     });
     let erased = erased.await;
     let erased = erased.map_err(|error| match error {

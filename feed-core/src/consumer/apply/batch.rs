@@ -340,8 +340,8 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         failure: Option<&EffectError>,
     ) -> sqlx::Result<()> {
         let s = &self.caller.instance.subscription;
-        if arrival.missing.is_none() && self.caller.erases(&arrival.event) {
-            erase_parked(tx, s, &arrival.event).await?;
+        if self.caller.erases(&arrival.event) {
+            erase_parked(tx, s, arrival).await?;
         }
         park(tx, s, arrival, failure).await
     }

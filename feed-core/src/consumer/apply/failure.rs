@@ -187,6 +187,11 @@ pub(crate) fn cause_of(error: &sqlx::Error) -> Cause {
     }
 }
 
+/// Returns true if the database was the cause, or a connection to it.
+pub(crate) fn is_of_server(error: &EffectError) -> bool {
+    matches!(error, EffectError::Database(error) if cause_of(error) != Cause::Event)
+}
+
 /// A misuse of the transaction by an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Misuse {

@@ -5,15 +5,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use sqlx::Transaction;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::call_effect::EffectCaller;
-use super::failure::{Failure, Stopped, describe, retry_in, run_detached};
+use super::failure::{Failure, Stopped, describe, is_of_server, retry_in, run_detached};
 use super::instance::Instance;
-use super::parked;
+use super::parked::{self, Erased};
 use super::refetch::{Fetched, Refetch};
 use crate::consumer::effect::{Effect, EffectError};
-use crate::consumer::sanitize::printable;
+use crate::consumer::sanitize::{printable, sanitize};
+use crate::consumer::source::content::Missing;
 use crate::consumer::source::fetch::Source;
 use crate::database::timeout::TRANSACTION;
 use crate::reached::Mark;
@@ -44,6 +45,8 @@ enum EventOutcome {
         src: String,
         media_type: Option<String>,
     },
+    /// The data cannot be read.
+    NoData(Missing),
 }
 
 /// What was retried of a subject.
@@ -67,6 +70,8 @@ pub(super) struct Attempted {
     attempts: i64,
     /// The last decision before this one: an operator may decide again meanwhile.
     decision: Option<i64>,
+    /// What has erased its data.
+    erased: Option<Erased>,
 }
 
 /// Retries the due events in the partitions that this instance holds. Returns true if more are due: the next round
@@ -132,8 +137,11 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
             async move { retry_first(&caller, &held, &subject, fetched, &in_progress).await }
         };
         let retried = run_detached(&caller.instance.transactions, retried);
-        match retried.await {
-            Ok(EventOutcome::Applied) => outcome = SubjectOutcome::Done,
+        let (error, effect_failed) = match retried.await {
+            Ok(EventOutcome::Applied) => {
+                outcome = SubjectOutcome::Done;
+                continue;
+            }
             Ok(EventOutcome::NotDue) => return Ok(outcome),
             // Fetch between two transactions, so that no transaction waits for a server.
             Ok(EventOutcome::NeedsData {
@@ -147,27 +155,37 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
                 if fetched.is_none() {
                     return Ok(outcome);
                 }
+                continue;
             }
-            Err(failure) => {
-                let error = match failure {
-                    Failure::Effect(error) => error,
-                    // One that is parked may be the cause: it does not delay the others.
-                    Failure::Stopped(Stopped::Later(reason, after)) => {
-                        EffectError::Later { reason, after }
-                    }
-                    // If the database itself has failed, this attempt cannot be recorded either, and the round stops.
-                    Failure::Stopped(Stopped::Database(error)) if in_progress.get().is_some() => {
-                        caller.instance.database.learn_from(&error);
-                        EffectError::Database(error)
-                    }
-                    Failure::Stopped(stopped) => return Err(stopped),
-                };
-                let postponed = postpone(&caller.instance, held, &in_progress, &error);
-                let database = &caller.instance.database;
-                database.within(TRANSACTION, postponed).await?;
-                return Ok(SubjectOutcome::Done);
+            Ok(EventOutcome::NoData(missing)) => (missing.into(), false),
+            Err(Failure::Effect(error)) => {
+                let effect_failed = !is_of_server(&error);
+                (error, effect_failed)
             }
-        }
+            // One that is parked may be the cause: it does not delay the others.
+            Err(Failure::Stopped(Stopped::Later(reason, after))) => {
+                (EffectError::Later { reason, after }, false)
+            }
+            // If the database itself has failed, this attempt cannot be recorded either, and the round stops.
+            Err(Failure::Stopped(Stopped::Database(error))) if in_progress.get().is_some() => {
+                caller.instance.database.learn_from(&error);
+                (EffectError::Database(error), false)
+            }
+            Err(Failure::Stopped(stopped)) => return Err(stopped),
+        };
+        let recorded = record_failure(&caller.instance, held, &in_progress, &error, effect_failed);
+        let database = &caller.instance.database;
+        let Some(reason) = database.within(TRANSACTION, recorded).await? else {
+            return Ok(SubjectOutcome::Done);
+        };
+        let id = in_progress.get().map_or("", |of| &of.event_id);
+        let shown = printable(id);
+        warn!(
+            event.id = id,
+            event.subject = subject,
+            "passed over parked event {shown}: {reason}"
+        );
+        outcome = SubjectOutcome::Done;
     }
 }
 
@@ -183,22 +201,29 @@ async fn retry_first<B: Backend, E: Effect<B>>(
     let Some((mut tx, parked)) = caller.instance.database.within(TRANSACTION, first).await? else {
         return Ok(EventOutcome::NotDue);
     };
+    let read = parked::read(&parked.event);
+    let erased = read
+        .as_ref()
+        .ok()
+        .and_then(|(_, notes)| notes.erased.clone());
     let attempted = in_progress.get_or_init(|| Attempted {
         event_id: parked.event_id.clone(),
         attempts: parked.attempts,
         decision: parked.decision,
+        erased,
     });
-    let (mut event, missing) = parked::read(&parked.event).map_err(|error| {
+    let (mut event, notes) = read.map_err(|error| {
         let reason = format!("the parked event cannot be read: {error}");
         Failure::Effect(EffectError::Park(reason))
     })?;
-    if let Some(missing) = missing {
+    if let Some(missing) = notes.missing {
         // Another event may meanwhile be the first one, or an operator have removed the cause.
         let fetched = fetched.filter(|fetched| fetched.of == *attempted);
-        (event.data, event.traceparent) = match (fetched, missing.src.clone()) {
-            (Some(Fetched { content, .. }), _) => {
-                content.map_err(|missing| Failure::Effect(missing.into()))?
-            }
+        let (data, traceparent) = match (fetched, missing.src.clone()) {
+            (Some(Fetched { content, .. }), _) => match content {
+                Ok(content) => content,
+                Err(missing) => return Ok(EventOutcome::NoData(missing)),
+            },
             (None, Some(src)) => {
                 return Ok(EventOutcome::NeedsData {
                     of: attempted.clone(),
@@ -206,8 +231,11 @@ async fn retry_first<B: Backend, E: Effect<B>>(
                     media_type: missing.media_type,
                 });
             }
-            (None, None) => return Err(Failure::Effect(missing.into())),
+            (None, None) => return Ok(EventOutcome::NoData(missing)),
         };
+        event.data = data;
+        // If the data was erased, this is that of another event.
+        event.traceparent = event.traceparent.or(traceparent);
     }
     let (parent, now) = (event.traceparent.as_deref(), SystemTime::now());
     let applying = of_event("feed.apply", Kind::Internal, &event.id, parent, now);
@@ -245,21 +273,39 @@ async fn first_due<B: Backend>(
 
 /// Records that the event in progress has failed again. If the operator has skipped it meanwhile,
 /// records nothing, and nothing about the event that is now the first.
-async fn postpone<B: Backend>(
+///
+/// If its data was erased, and its effect fails for good without that, passes it over and returns the reason: what has erased
+/// the data waits for it (I6), and must take effect without an operator.
+async fn record_failure<B: Backend>(
     instance: &Instance<B>,
     held: &Held,
     in_progress: &InProgress,
     error: &EffectError,
-) -> sqlx::Result<()> {
+    effect_failed: bool,
+) -> sqlx::Result<Option<String>> {
     let Some(attempted) = in_progress.get() else {
-        return Ok(());
+        return Ok(None);
     };
     let (_, s, me) = instance.scope();
+    let mut passed_over = None;
     let mut tx = instance.database.begin().await?;
     if B::lock(&mut tx, s, me, held).await? {
-        let again = retry_in(error, attempted.attempts + 1);
-        let (event_id, seen) = (&attempted.event_id, attempted.decision);
-        B::postpone(&mut tx, s, event_id, &describe(error), again, seen).await?;
+        let (event_id, reason) = (&attempted.event_id, describe(error));
+        let before = attempted.erased.as_ref().map_or(0, |of| of.attempts);
+        let again = retry_in(error, attempted.attempts - before + 1);
+        match &attempted.erased {
+            Some(Erased { by, .. }) if effect_failed && again.is_none() => {
+                let reason = sanitize(&format!(
+                    "its data was erased by event {by}, and without that its effect fails: {reason}"
+                ));
+                let is_gone = B::pass_over(&mut tx, s, event_id, &reason).await?;
+                passed_over = is_gone.then_some(reason);
+            }
+            _ => {
+                B::postpone(&mut tx, s, event_id, &reason, again, attempted.decision).await?;
+            }
+        }
     }
-    tx.commit().await
+    tx.commit().await?;
+    Ok(passed_over)
 }

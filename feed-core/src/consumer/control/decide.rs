@@ -82,8 +82,8 @@ impl<B: Backend> Handle<B> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the selection names something and nothing is selected, if `by` cannot be recorded, or if
-    /// the database failed.
+    /// Returns an error if the selection names something and nothing is selected, if `by` cannot be recorded, if an
+    /// instance has locked some of the events, or if the database failed: [`DecideError::Partly`] if others are retried.
     pub async fn retry_selected(
         &self,
         selection: &Selection,
@@ -122,7 +122,8 @@ impl<B: Backend> Handle<B> {
     /// # Errors
     ///
     /// Returns an error if the selection names nothing, if nothing is selected, if `reason` or `by` cannot be recorded,
-    /// if the skip was taken back half-way, or if the database failed: then those that were skipped before stay skipped.
+    /// if the skip was taken back half-way, if an instance has locked some of the events, or if the database failed:
+    /// [`DecideError::Partly`] if others are skipped.
     pub async fn skip_selected(
         &self,
         selection: &Selection,
@@ -170,7 +171,7 @@ impl<B: Backend> Handle<B> {
     }
 
     /// Decides about the selected events, partition by partition; returns their number. The first transaction that touches one
-    /// records the decision.
+    /// records the decision. A partition that an instance has locked is left out, and reported with what is done.
     async fn decide_about(
         &self,
         selection: &Selection,
@@ -180,47 +181,80 @@ impl<B: Backend> Handle<B> {
         let s = &self.subscription.name;
         let partitions = B::partitions_of(self.database.reader(), s, selection);
         let partitions = self.database.statement(partitions).await?;
-        let (mut events, mut decision) = (0, None);
-        for partition in partitions {
+        let (mut events, mut decision, mut failed) = (0, None, None);
+        'partitions: for partition in partitions {
             let mut rest = true;
             while rest {
-                let portion = async {
-                    let mut tx = self.database.begin().await?;
-                    let position = match decision {
-                        Some(position) => position,
-                        None => {
-                            let decided = NewDecision {
-                                decision: &format!("{} {selection}", act.verb()),
-                                reason: act.reason(),
-                                decided_by: by,
-                                outcome: Some(&act.outcome(selection, 0)),
-                            };
-                            B::decide(&mut tx, s, &decided).await?
-                        }
-                    };
-                    let (done, rest) = self
-                        .act_on(&mut tx, selection, partition, act, by, position)
-                        .await?;
-                    if done == 0 {
-                        return Ok((0, decision, false));
+                let portion = self.decide_in(selection, partition, act, by, decision, events);
+                match self.database.within(TRANSACTION, portion).await {
+                    Ok((done, position, more)) => {
+                        (events, decision, rest) = (events + done, position, more);
                     }
-                    let outcome = act.outcome(selection, events + done);
-                    if !B::set_outcome(&mut tx, position, &outcome).await? {
-                        return Err(DecideError::TakenBack(events));
+                    Err(DecideError::Database(error)) if is_lock_timeout(&error) => {
+                        failed = Some(DecideError::BeingTried);
+                        continue 'partitions;
                     }
-                    tx.commit().await?;
-                    Ok((done, Some(position), rest))
-                };
-                let done;
-                let acted = self.database.within(TRANSACTION, portion).await;
-                (done, decision, rest) = acted.map_err(being_tried)?;
-                events += done;
+                    Err(error) => {
+                        failed = Some(error);
+                        break 'partitions;
+                    }
+                }
             }
         }
         if events > 0 {
             self.notify_instances().await;
         }
-        Ok(events)
+        match failed {
+            None => Ok(events),
+            Some(error) if events == 0 || matches!(error, DecideError::TakenBack(_)) => Err(error),
+            Some(error) => {
+                let done = act.outcome(selection, events);
+                let selected = selection.to_string();
+                warn!(
+                    "{by} decided about {}: {done}, and no more: {error}",
+                    printable(&selected)
+                );
+                let error = Box::new(error);
+                Err(DecideError::Partly { done, error })
+            }
+        }
+    }
+
+    /// Decides about the selected events of a partition, or about the first of them, after so many `events` of others. Returns
+    /// their number, the position of the decision, and whether more are left.
+    async fn decide_in(
+        &self,
+        selection: &Selection,
+        partition: i64,
+        act: Act<'_>,
+        by: &str,
+        decision: Option<i64>,
+        events: u64,
+    ) -> Result<(u64, Option<i64>, bool), DecideError> {
+        let mut tx = self.database.begin().await?;
+        let position = match decision {
+            Some(position) => position,
+            None => {
+                let decided = NewDecision {
+                    decision: &format!("{} {selection}", act.verb()),
+                    reason: act.reason(),
+                    decided_by: by,
+                    outcome: Some(&act.outcome(selection, 0)),
+                };
+                B::decide(&mut tx, &self.subscription.name, &decided).await?
+            }
+        };
+        let acted = self.act_on(&mut tx, selection, partition, act, by, position);
+        let (done, rest) = acted.await?;
+        if done == 0 {
+            return Ok((0, decision, false));
+        }
+        let outcome = act.outcome(selection, events + done);
+        if !B::set_outcome(&mut tx, position, &outcome).await? {
+            return Err(DecideError::TakenBack(events));
+        }
+        tx.commit().await?;
+        Ok((done, Some(position), rest))
     }
 
     /// Acts on the selected events of a partition, or on the first of them. Returns their number, and whether more are left.
@@ -497,14 +531,6 @@ impl<B: Backend> Handle<B> {
             Some(first) => already_decided(&selected, first),
             None => DecideError::NoneSelected(selected),
         })
-    }
-}
-
-/// Recognizes that a lock was not free in time (PostgreSQL).
-fn being_tried(error: DecideError) -> DecideError {
-    match error {
-        DecideError::Database(error) if is_lock_timeout(&error) => DecideError::BeingTried,
-        error => error,
     }
 }
 

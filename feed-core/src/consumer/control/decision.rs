@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::status::Paused;
 use crate::event::{LAST_SEQUENCE, Sequence};
-use crate::http::is_control;
+use crate::http::{is_control, with_causes};
 
 /// A decision that an instance executes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl FromStr for Decision {
     }
 }
 
-/// Why a decision was rejected. Nothing has changed.
+/// Why a decision was rejected. Nothing has changed, unless the error says so.
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
     /// No such event is parked; it may have been applied meanwhile.
@@ -114,6 +114,14 @@ pub enum DecideError {
         "an instance is trying the event now, or another one of its partition: decide again in some seconds"
     )]
     BeingTried,
+    /// A part of the selected events is decided about, as `done` says. The others are as they were, for the reason in `error`.
+    #[error("{done}; the others are as they were: {}", with_causes(&**.error))]
+    Partly {
+        /// What is done.
+        done: String,
+        /// Why that is not all.
+        error: Box<DecideError>,
+    },
     /// A skip of everything would be a mistake.
     #[error("a skip of many needs a cause, a type or a time")]
     Everything,

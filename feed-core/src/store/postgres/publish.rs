@@ -15,13 +15,13 @@ impl NativePublish for Postgres {
     async fn unnumbered(
         tx: &mut PgTransaction<'_>,
         subject: &str,
-    ) -> sqlx::Result<Vec<(EventId, String)>> {
+    ) -> sqlx::Result<Vec<(EventId, String, String)>> {
         // Only numbering takes rows from the outbox. Locking the rows themselves led to deadlocks with
         // it.
         hold(tx).await?;
         sqlx::query_as(
             "SELECT -- outbox::unnumbered
-             id, data FROM feed_outbox WHERE subject = $1 ORDER BY position",
+             id, event_type, data FROM feed_outbox WHERE subject = $1 ORDER BY position",
         )
         .bind(subject)
         .fetch_all(&mut **tx)

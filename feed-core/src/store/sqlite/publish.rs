@@ -11,7 +11,7 @@ impl NativePublish for Sqlite {
     async fn unnumbered(
         _: &mut SqliteTransaction<'_>,
         _: &str,
-    ) -> sqlx::Result<Vec<(EventId, String)>> {
+    ) -> sqlx::Result<Vec<(EventId, String, String)>> {
         Ok(Vec::new())
     }
 

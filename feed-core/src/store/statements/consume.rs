@@ -234,10 +234,10 @@ impl Consume for Db {
         subject: &str,
         after: i64,
         limit: i64,
-    ) -> sqlx::Result<Vec<(i64, String, String)>> {
+    ) -> sqlx::Result<Vec<(i64, String, i64, String)>> {
         sqlx::query_as(
             "SELECT -- parked::of
-             position, event_id, event FROM feed_parked
+             position, event_id, attempts, event FROM feed_parked
              WHERE subscription = $1 AND subject = $2 AND position > $3
              ORDER BY position LIMIT $4",
         )
@@ -289,6 +289,28 @@ impl Consume for Db {
         .execute(&mut **tx)
         .await?;
         Ok(gone.rows_affected() == 1)
+    }
+
+    async fn pass_over(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        event_id: &str,
+        reason: &str,
+    ) -> sqlx::Result<bool> {
+        sqlx::query(
+            "INSERT -- skip::pass_over
+             INTO feed_skip (subscription, event_id, subject, event_type, sequence, reason)
+             SELECT subscription, event_id, subject, event_type, sequence, $3
+             FROM feed_parked WHERE subscription = $1 AND event_id = $2
+             ON CONFLICT (subscription, event_id) DO UPDATE
+             SET reason = excluded.reason, skipped_by = NULL, skipped_at = excluded.skipped_at, decision = NULL",
+        )
+        .bind(s)
+        .bind(event_id)
+        .bind(reason)
+        .execute(&mut **tx)
+        .await?;
+        Self::unpark(tx, s, event_id).await
     }
 
     async fn postpone(

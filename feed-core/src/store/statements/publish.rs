@@ -122,10 +122,10 @@ impl Publish for Db {
         subject: &str,
         after: Sequence,
         limit: i64,
-    ) -> sqlx::Result<Vec<(Sequence, EventId, String)>> {
+    ) -> sqlx::Result<Vec<(Sequence, EventId, String, String)>> {
         sqlx::query_as(
             "SELECT -- outbox::numbered
-             sequence, id, data FROM feed_log
+             sequence, id, event_type, data FROM feed_log
              WHERE subject = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
         )
         .bind(subject)

@@ -12,6 +12,7 @@ harness::on_both_databases! {
     a_decision_about_one_event_is_recorded_with_its_id
     the_second_of_two_operators_gets_the_name_of_the_first
     what_cannot_be_recorded_is_refused
+    what_an_instance_has_locked_is_left_out_alone
 }
 
 /// Parks `count` events without a consumer: of `event_type`, with `cause`, at an instant.
@@ -318,4 +319,42 @@ async fn what_cannot_be_recorded_is_refused<B: Testable>(url: &str) {
         "{undo:?}"
     );
     assert_eq!(handle.decisions(10).await.unwrap().len(), 0);
+}
+
+/// On PostgreSQL, an instance that tries an event locks its partition. SQLite has one writer, whatever it does.
+async fn what_an_instance_has_locked_is_left_out_alone<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    let (handle, database) = (&scene.handle, &scene.database);
+    let at = "2026-01-15T00:00:00.000Z";
+    park(database, "a", 32, None, "no customer", at).await;
+    let selection = Selection::of_cause("no customer");
+    if B::DIALECT == 0 {
+        let mut tx = database.begin().await.unwrap();
+        let lock = "SELECT FROM feed_partition WHERE partition = 3 FOR UPDATE";
+        B::execute(&mut tx, lock).await.unwrap();
+        for (retries, done) in [(true, "30 to be tried again"), (false, "30 skipped")] {
+            let decided = match retries {
+                true => handle.retry_selected(&selection, "eve").await,
+                false => handle.skip_selected(&selection, "a test", "eve").await,
+            };
+            let error = decided.unwrap_err();
+            let text = error.to_string();
+            let expected = format!("{done}; the others are as they were: an instance is trying");
+            assert!(text.starts_with(&expected), "{text}");
+            let DecideError::Partly { error, .. } = error else {
+                panic!("{error:?}")
+            };
+            assert!(matches!(*error, DecideError::BeingTried), "{error:?}");
+            let outcome = handle.decisions(1).await.unwrap().remove(0).outcome;
+            assert_eq!(outcome.as_deref(), Some(done));
+        }
+        let left = "SELECT DISTINCT partition FROM feed_parked";
+        assert_eq!(B::numbers(database, left).await, [3]);
+        drop(tx);
+        let rest = handle.skip_selected(&selection, "a test", "eve").await;
+        assert_eq!(rest.unwrap(), 2);
+        return;
+    }
+    let skipped = handle.skip_selected(&selection, "a test", "eve").await;
+    assert_eq!(skipped.unwrap(), 32);
 }

@@ -13,8 +13,8 @@ pub(in crate::subscription) const MOST: u32 = 1000;
 pub(in crate::subscription) const KEEP: &str =
     "Resume from the stored cursor; the feed has been repaired, or its address was wrong";
 pub(in crate::subscription) const FROM_START: &str = "Take all events of the feed, from the first one on; effects that are still there are not doubled, by their own unique key";
-pub(in crate::subscription) const FROM_NOW: &str =
-    "Resume from the next new event; earlier events that were not taken are never taken";
+pub(in crate::subscription) const FROM_NOW: &str = "Resume from the next new event; earlier events that were not taken are never taken: an erasure among them \
+     leaves the person's data here";
 
 /// What to do about a halt. It follows the reason, wherever that is shown.
 pub const WHAT_TO_DO: &str = "an operator has to resume it, on the status page or \

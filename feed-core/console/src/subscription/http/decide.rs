@@ -289,6 +289,10 @@ pub(super) fn problem(error: DecideError) -> Problem {
             let title = "Another operator has taken it back";
             Problem::new(StatusCode::CONFLICT, "taken-back", title, detail)
         }
+        DecideError::Partly { error, .. } => match *error {
+            DecideError::Database(error) => error.into(),
+            _ => Problem::new(StatusCode::CONFLICT, "refused", NOT_ALLOWED, detail),
+        },
         DecideError::CannotUndo(..) => {
             let title = "The decision cannot be undone";
             Problem::new(StatusCode::CONFLICT, "cannot-undo", title, detail)
