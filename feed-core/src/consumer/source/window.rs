@@ -501,6 +501,20 @@ mod tests {
         assert_eq!(window.known_in(&after, &claimed), HashSet::from(["7", "6"]));
     }
 
+    /// It has the date of the newest entry alone.
+    #[test]
+    fn a_window_of_an_older_version_is_as_old_as_its_newest_entry() {
+        let window = Window::of(&document("10 9 8'12")).expect("entries");
+        let older = Window {
+            changed: None,
+            ..window.clone()
+        };
+        let [window, older] = [window, older].map(|window| Window::parse(&window.to_string()));
+        assert_ne!(window.last_change(), window.updated);
+        assert_eq!(older.last_change(), older.updated);
+        assert_eq!(older.clone().after(window.clone()).changed, window.changed);
+    }
+
     #[test]
     fn an_id_alone_is_a_window_of_an_older_version() {
         for text in ["tag:example.com,2026:7", "12", "x\ny", "{}"] {
