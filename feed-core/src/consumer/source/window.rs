@@ -275,10 +275,10 @@ impl Search {
         self.has_ended || self.needs_no_older
     }
 
-    /// Returns true if half of the window was found, edited or not.
+    /// Returns true if nine tenths of the window were found, edited or not: some may have been deleted.
     pub(crate) fn is_mostly_shown(&self) -> bool {
-        let found = self.known.len();
-        found >= NEWEST && (1..=2 * found).contains(&self.window.remembered.len())
+        let (found, all) = (self.known.len(), self.window.remembered.len());
+        all > 0 && found >= NEWEST && 10 * found >= 9 * all
     }
 
     /// Returns where the window ends; `None` if entries after it may be missing. In a document behind which there is
