@@ -11,6 +11,7 @@ mod content;
 mod contradictions;
 mod decisions;
 mod deleted;
+mod edits;
 mod foreign;
 mod hostile;
 mod instances;

@@ -12,6 +12,7 @@ harness::on_both_databases! {
     the_latest_state_of_a_repeated_entry_counts
     a_page_that_is_gone_holds_all_that_is_newer
     a_gap_in_the_middle_holds_all_that_is_newer
+    a_page_that_is_gone_holds_nothing_where_the_head_is_enough
     pages_that_link_in_a_circle_are_detected
     a_relation_may_be_written_as_an_address_or_in_capitals
     a_page_for_people_is_not_the_next_document
@@ -193,6 +194,39 @@ async fn a_gap_in_the_middle_holds_all_that_is_newer<B: Recording>(url: &str) {
     assert_eq!(reader.ids().await, ids(1..=15));
     serve(&fake, Kind::Archived, 52);
     reader.takes(&ids(1..=52)).await;
+}
+
+/// The head shows the newest entry of before where it belongs.
+async fn a_page_that_is_gone_holds_nothing_where_the_head_is_enough<B: Recording>(url: &str) {
+    for (name, status, address, is_gone) in [
+        ("404", 404, "/feed?page=2", true),
+        ("410", 410, "/feed?page=2", true),
+        ("elsewhere", 200, "http://other.example/feed?page=2", true),
+        ("403", 403, "/feed?page=2", false),
+        ("500", 500, "/feed?page=2", false),
+    ] {
+        let fake = Fake::start().await;
+        serve(&fake, Kind::Paged, 20);
+        let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+        reader.takes(&ids(1..=20)).await;
+        fake.at("/feed?page=2", Reply::status(status));
+        for newest in [23, 29] {
+            let head = Atom::of(newest - 9..=newest).link("next", address);
+            fake.at("/feed", Reply::feed(head.xml()));
+            if is_gone || newest == 23 {
+                reader.takes(&ids(1..=newest)).await;
+            } else {
+                reader.fails().await;
+            }
+        }
+        // It does not show what came after that one.
+        let head = Atom::of(41..=50).link("next", address);
+        fake.at("/feed", Reply::feed(head.xml()));
+        reader.fails().await;
+        assert_eq!(reader.status().await.halted, None);
+        serve(&fake, Kind::Paged, 50);
+        reader.takes(&ids(1..=50)).await;
+    }
 }
 
 async fn pages_that_link_in_a_circle_are_detected<B: Recording>(url: &str) {

@@ -431,7 +431,8 @@ impl Tail {
         let mut walk = Walk::back(&self.source, head, LIMITS);
         let mut search = window.map(Search::new);
         let (mut backlog, mut all_known) = (Backlog::default(), true);
-        while let Some(document) = walk.next().await? {
+        let mut is_needed = true;
+        while let Some(document) = walk.next_if(is_needed).await? {
             let taken: HashSet<&str> = ids_of(&document).filter(|id| known.contains(id)).collect();
             all_known &= ids_of(&document).all(|id| taken.contains(id));
             let further = backlog.further_in(&document);
@@ -443,6 +444,9 @@ impl Tail {
             if search.as_ref().is_some_and(Search::has_ended) {
                 break;
             }
+            is_needed = search
+                .as_ref()
+                .is_none_or(|search| !search.needs_no_older());
         }
         let lost = search.filter(|search| !all_known && search.end().is_none());
         Ok((backlog, lost.map(|search| search.window)))

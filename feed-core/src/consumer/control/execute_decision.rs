@@ -14,12 +14,12 @@ use crate::consumer::effect::Effect;
 use crate::consumer::outcome::PollError;
 use crate::consumer::round::backfill::{LIMITS, walk_back};
 use crate::consumer::round::follower::Follower;
+use crate::consumer::source::backlog::Backlog;
 use crate::consumer::source::document::Document;
 use crate::consumer::source::entry::event_id;
 use crate::consumer::source::fetch::Source;
 use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::walk::{Walk, WalkError};
-use crate::consumer::source::window::{Window, ids_of};
 use crate::cursor::Cursor;
 use crate::database::timeout::TRANSACTION;
 use crate::event::Sequence;
@@ -464,16 +464,13 @@ async fn newest_position<B: Backend, E: Effect<B>>(
     };
     let newest = new.document.entries.last().cloned();
     let Some(cursor) = &new.document.cursor else {
-        let window = Window::of(&new.document);
-        let claim = entries_from(follower, new.document).await?;
-        let shown = claim.iter().map(String::as_str);
-        let window = window.map(|window| window.and_before(shown));
+        let backlog = backlog_from(follower, new.document).await?;
         return Ok(Plan {
             to: Some(Position {
-                anchor: window.map(|window| window.to_string()),
+                anchor: backlog.window().map(|window| window.to_string()),
                 ..Position::default()
             }),
-            claim,
+            claim: backlog.ids().map(str::to_owned).collect(),
             ..Plan::resuming("goes on after the newest entry of the feed")
         });
     };
@@ -493,22 +490,23 @@ async fn newest_position<B: Backend, E: Effect<B>>(
     })
 }
 
-/// Returns the entries that a walk from `head` on meets, those of newer documents first. If the walk exceeds its limits, returns
-/// those of the first two documents, which show a later walk where it ends.
-async fn entries_from<B: Backend, E: Effect<B>>(
+/// Returns the documents that a walk from `head` on meets. If the walk exceeds its limits, returns the first two, which show a
+/// later walk where it ends.
+async fn backlog_from<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     head: Document,
-) -> Result<Vec<String>, PollError> {
+) -> Result<Backlog, PollError> {
     match walk_back(follower, head.clone()).await {
-        Ok(backfill) => Ok(backfill.backlog.ids().map(str::to_owned).collect()),
+        Ok(backfill) => Ok(backfill.backlog),
         Err(PollError::TooLong { .. }) => {
-            let mut shown = Vec::new();
+            let mut backlog = Backlog::default();
             let mut walk = Walk::back(&follower.source, head, LIMITS);
             for _ in 0..2 {
-                let document = walk.next().await?;
-                shown.extend(document.iter().flat_map(ids_of).map(str::to_owned));
+                if let Some(document) = walk.next().await? {
+                    backlog.add(document, [], follower.subscription.names.feed_url);
+                }
             }
-            Ok(shown)
+            Ok(backlog)
         }
         Err(error) => Err(error),
     }

@@ -127,7 +127,8 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
     let mut backlog = Backlog::default();
     let (mut all_known, mut all_claimed) = (!begins, !begins);
     let mut walk = Walk::back(&follower.source, head, LIMITS);
-    while let Some(document) = walk.next().await? {
+    let mut is_needed = true;
+    while let Some(document) = walk.next_if(is_needed).await? {
         follower.leases.heard(None);
         let ids: Vec<&str> = ids_of(&document).collect();
         let claimed = claimed(&follower.instance, &ids).await?;
@@ -143,6 +144,7 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
         if !begins && sought.iter().all(|one| one.search.has_ended()) {
             break;
         }
+        is_needed = begins || sought.iter().any(|one| !one.search.needs_no_older());
     }
     let ends = sought.iter().map(|one| (one.search.end(), one));
     let oldest = ends
@@ -158,19 +160,20 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
     };
     let mut documents = backlog.documents.iter();
     if let Some(shown) = documents.find(|one| !one.entries.is_empty()) {
-        let lost = ends.clone().find(|(end, _)| end.is_none());
-        backfill.outdated = match lost {
-            None => {
+        let lost = ends.clone().filter(|(end, _)| end.is_none());
+        let lost: Vec<&Search> = lost.map(|(_, one)| &one.search).collect();
+        backfill.outdated = match lost.as_slice() {
+            [] => {
                 all_known
                     && sought
                         .iter()
                         .any(|one| !one.search.window.is_shown_in(shown))
             }
-            // As long as it shows nothing else, nothing can be taken too early.
-            Some(_) => all_claimed,
+            // As long as it shows nothing else, nothing can be taken too early. Many entries may have been edited.
+            lost => all_claimed && lost.iter().any(|search| !search.is_mostly_shown()),
         };
-        let lost = lost.map(|(_, one)| one.search.window.clone());
-        backfill.lost = lost.filter(|_| !backfill.outdated);
+        let lost = lost.first().filter(|_| !all_claimed);
+        backfill.lost = lost.map(|search| search.window.clone());
     }
     backfill.backlog = backlog;
     Ok(backfill)
@@ -198,12 +201,9 @@ async fn claimed<B: Backend>(instance: &Instance<B>, ids: &[&str]) -> sqlx::Resu
 }
 
 impl Backfill {
-    /// Returns the window to store: that of the newest document with entries.
+    /// Returns the window to store.
     fn window(&self) -> Option<Window> {
-        let mut documents = self.backlog.documents.iter();
-        let window = documents
-            .find_map(Window::of)?
-            .and_before(self.backlog.ids());
+        let window = self.backlog.window()?;
         Some(match &self.common {
             Some(before) => window.after(Window::parse(before)),
             None => window,

@@ -71,8 +71,8 @@ impl Backlog {
 
     /// Returns the window of the newest document with entries. It remembers those of all documents.
     pub(crate) fn window(&self) -> Option<Window> {
-        let window = self.documents.iter().find_map(Window::of)?;
-        Some(window.and_before(self.ids()))
+        let windows = self.documents.iter().filter_map(Window::of);
+        windows.reduce(Window::after)
     }
 
     /// Returns the new entries of one document that `holds` selects, and of which no document has a later version or a

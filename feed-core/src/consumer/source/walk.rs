@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use tracing::warn;
 use url::Url;
 
 use super::document::Document;
@@ -12,6 +13,7 @@ use super::link::RefusedLink;
 use super::persist::with_retries;
 use crate::cursor::Cursor;
 use crate::event::Sequence;
+use crate::http::with_causes;
 use crate::partition::Partitions;
 use crate::reached::Mark;
 
@@ -35,6 +37,22 @@ pub(crate) enum WalkError {
         /// Bytes read.
         bytes: usize,
     },
+}
+
+impl WalkError {
+    /// Returns true if a link leads to no document of the feed.
+    fn leads_nowhere(&self) -> bool {
+        matches!(
+            self,
+            Self::Fetch(
+                FetchError::Link(_)
+                    | FetchError::Status {
+                        status: 404 | 410,
+                        ..
+                    }
+            )
+        )
+    }
 }
 
 impl From<RefusedLink> for WalkError {
@@ -174,6 +192,20 @@ impl Walk {
             }
         };
         Ok(Some(document))
+    }
+
+    /// Returns the next document, as [`next`](Self::next) does; `None`, too, if it is not `needed` and its link leads nowhere.
+    pub(crate) async fn next_if(&mut self, needed: bool) -> Result<Option<Document>, WalkError> {
+        match self.next().await {
+            Err(error) if !needed && error.leads_nowhere() => {
+                warn!(
+                    error = with_causes(&error),
+                    "an older page cannot be read; the newer ones show that nothing on it is new"
+                );
+                Ok(None)
+            }
+            next => next,
+        }
     }
 
     /// Reads a linked document. A link forward may be wrong; then `?after=` is used, which the feed

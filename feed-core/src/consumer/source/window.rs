@@ -36,6 +36,9 @@ pub(crate) struct Window {
     /// When the newest one was changed last. Older versions stored no date.
     #[serde(default)]
     updated: Option<DateTime<Utc>>,
+    /// The latest change of any entry that was shown up to then. Older versions stored none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changed: Option<DateTime<Utc>>,
     /// Hashes of the ids of the newest entries that were shown up to then, newest first. Older versions
     /// stored none.
     #[serde(default)]
@@ -52,7 +55,7 @@ impl Window {
         // An old entry that was edited may have the latest date, and one that is pinned the first place.
         let (_, mut newest) = Order::of_most(&listed);
         if 2 * newest.len() < listed.len() {
-            newest = listed;
+            newest = listed.clone();
             newest.sort_by_key(|entry| Reverse(entry.published));
         }
         let ids = newest.iter().map(|entry| entry.id.as_str());
@@ -60,20 +63,23 @@ impl Window {
             shown: document.entries.len(),
             newest: ids.clone().take(NEWEST).map(str::to_owned).collect(),
             updated: newest.first().map(|entry| entry.updated),
+            changed: listed.iter().map(|entry| entry.updated).max(),
             remembered: Vec::new(),
             archive: archive_of(document),
         };
-        (window.shown > 0).then(|| window.and_before(ids.chain(ids_of(document))))
+        let ids = ids.chain(ids_of(document)).map(hash);
+        (window.shown > 0).then(|| window.remember(ids))
     }
 
-    /// Remembers entries that were shown before those that it remembers, newest first.
-    pub(crate) fn and_before<'a>(self, ids: impl IntoIterator<Item = &'a str>) -> Self {
-        self.remember(ids.into_iter().map(hash))
-    }
-
-    /// Remembers what `before` does.
-    pub(crate) fn after(self, before: Self) -> Self {
+    /// Remembers what `before` does, which was shown before, or on an older page.
+    pub(crate) fn after(mut self, before: Self) -> Self {
+        self.changed = self.changed.max(before.last_change());
         self.remember(before.remembered)
+    }
+
+    /// Returns the date behind which an entry was edited since it was shown.
+    fn last_change(&self) -> Option<DateTime<Utc>> {
+        self.changed.or(self.updated)
     }
 
     fn remember(mut self, older: impl IntoIterator<Item = u32>) -> Self {
@@ -91,6 +97,7 @@ impl Window {
             shown: usize::MAX,
             newest: vec![text.to_owned()],
             updated: None,
+            changed: None,
             remembered: Vec::new(),
             archive: None,
         })
@@ -143,17 +150,21 @@ impl Window {
         // All entries are still there.
         let dropped_nothing = self.newest.len() == self.shown && self.newest.iter().all(shows);
         // So many entries are not pinned, or edited and moved up. A document may show more than is remembered. Many may be
-        // edited at once: these prove nothing where an older page can show more.
+        // edited at once: these prove nothing where an older page can show more, unless the newest one shows that none has moved.
         let has_older = document.has_older();
+        let last_change = self.last_change().filter(|_| has_older && !in_place);
         let proves = |entry: &&FoundEntry| {
-            let is_edited = self.updated.is_some_and(|before| entry.updated > before);
+            let is_edited = last_change.is_some_and(|before| entry.updated > before);
             let id = entry.id.as_str();
-            further.contains(id) && known.contains(id) && !(has_older && is_edited)
+            further.contains(id) && known.contains(id) && !is_edited
         };
         let known_further = document.entries.iter().filter(proves).count();
         let half_is_known = known_further > 0 && 2 * known_further >= further.len().min(expected);
         if document.complete || in_place && (half_is_known && !repeats || !has_older) {
             return Found::Surely;
+        }
+        if in_place && !repeats {
+            return Found::InPlace;
         }
         if in_place || dropped_nothing || half_is_known {
             return Found::Probably;
@@ -164,7 +175,7 @@ impl Window {
         let mut newest = all
             .iter()
             .filter(|entry| self.proving().contains(&entry.id));
-        match order_of_fresh {
+        match order_of_fresh.or(order.filter(|_| !fresh.is_empty())) {
             Some(order) if newest.any(|entry| order.allows(entry, &fresh)) => Found::Probably,
             _ => Found::No,
         }
@@ -194,6 +205,8 @@ pub(crate) struct Search {
     end: Option<End>,
     /// True if that is sure: the next older document shows it, too.
     has_ended: bool,
+    /// True if the last document is enough where there is no older one.
+    needs_no_older: bool,
     /// True if the first document leads to the pages of an archive, which do not change.
     is_archived: bool,
     /// True if the last document has fewer entries than the window had, and so has room for all newer ones.
@@ -211,6 +224,7 @@ impl Search {
             known: HashSet::new(),
             end: None,
             has_ended: false,
+            needs_no_older: false,
             is_archived: false,
             has_room: false,
         }
@@ -236,12 +250,13 @@ impl Search {
         let has_no_new_page = archive.is_some() && archive == self.window.archive;
         let repeats = number == 0 && document.has_archive() && !has_no_new_page;
         self.has_room = document.entries.len() < self.window.shown;
-        match self
+        let found = self
             .window
-            .found_in(document, known, further, expected, repeats)
-        {
-            // Most of it was in newer documents: others may have been deleted.
-            Found::No if further.is_empty() || expected <= before => {}
+            .found_in(document, known, further, expected, repeats);
+        self.needs_no_older = found == Found::InPlace;
+        match found {
+            // Most of it was in newer documents: others may have been deleted. Or all of it is known, and was edited.
+            Found::No if further.is_subset(known) || expected <= before => {}
             Found::No => self.end = None,
             found => {
                 self.has_ended = found == Found::Surely || self.end.is_some();
@@ -253,6 +268,17 @@ impl Search {
     /// Returns true if no older document is needed.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended
+    }
+
+    /// Returns true if the next older document may be missing: the newest entry was found where it belongs.
+    pub(crate) fn needs_no_older(&self) -> bool {
+        self.has_ended || self.needs_no_older
+    }
+
+    /// Returns true if nine tenths of the window were found, edited or not: some may have been deleted.
+    pub(crate) fn is_mostly_shown(&self) -> bool {
+        let (found, all) = (self.known.len(), self.window.remembered.len());
+        all > 0 && found >= NEWEST && 10 * found >= 9 * all
     }
 
     /// Returns where the window ends; `None` if entries after it may be missing. In a document behind which there is
@@ -279,6 +305,8 @@ enum Found {
     No,
     /// It continues the window, or repeats old entries: an archive then has pages in between.
     Probably,
+    /// It shows the newest entry where it belongs, and little else of the window.
+    InPlace,
     /// No entry can be missing between the window and the document.
     Surely,
 }
@@ -455,13 +483,12 @@ mod tests {
         };
         let (before, middle) = (numbers(1, 9), numbers(10, 19));
         let window = Window::of(&numbers(20, 21)).expect("entries");
-        let window = window.and_before(ids_of(&middle));
+        let window = window.after(Window::of(&middle).expect("entries"));
         let window = window.after(Window::of(&before).expect("entries"));
         let known = |document| window.known_in(document, &HashSet::new()).len();
         assert_eq!([known(&before), known(&middle)], [9, 10]);
         assert_eq!(known(&numbers(18, 25)), 4);
-        let long = (0..2_000).map(|n| n.to_string()).collect::<Vec<_>>();
-        let window = window.and_before(long.iter().map(String::as_str));
+        let window = window.remember(0..2_000);
         assert_eq!(window.remembered.len(), *REMEMBERED.start());
     }
 
@@ -472,6 +499,20 @@ mod tests {
         let after = document("12 11 7 6");
         let claimed = HashSet::from(["7", "6", "5"]);
         assert_eq!(window.known_in(&after, &claimed), HashSet::from(["7", "6"]));
+    }
+
+    /// It has the date of the newest entry alone.
+    #[test]
+    fn a_window_of_an_older_version_is_as_old_as_its_newest_entry() {
+        let window = Window::of(&document("10 9 8'12")).expect("entries");
+        let older = Window {
+            changed: None,
+            ..window.clone()
+        };
+        let [window, older] = [window, older].map(|window| Window::parse(&window.to_string()));
+        assert_ne!(window.last_change(), window.updated);
+        assert_eq!(older.last_change(), older.updated);
+        assert_eq!(older.clone().after(window.clone()).changed, window.changed);
     }
 
     #[test]
