@@ -169,6 +169,10 @@ impl Life {
             None => Session::Sequencer(0),
         };
         let before = self.walk.clone();
+        // The sequencer numbers fewer at once after a failure, or while that takes long.
+        if let (Session::Sequencer(_), Some(numbered)) = (session, &numbered) {
+            self.walk.model.world.most[0] = numbered.len().min(MOST[0]);
+        }
         let begun = match session {
             Session::Writer(writer) => self.begin_commit(writer),
             Session::Sequencer(_) => Ok(()),
