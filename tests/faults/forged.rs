@@ -162,10 +162,20 @@ const FORGERIES: &[(&str, &str, Forge)] = &[
         }
     }),
     ("V5", "invoice, parked", |run| {
-        removed(&mut consumer(run, "invoice")["parked"], |_| true);
+        let parked = &mut consumer(run, "invoice")["parked"];
+        rows(parked).push(json!({"event_id": "urn:uuid:another"}));
     }),
     ("V5", "shipping, skipped", |run| {
         removed(&mut consumer(run, "shipping")["skipped"], |_| true);
+    }),
+    ("V5", "invoice: not parked or skipped", |run| {
+        let events = run.order["events"].as_array().unwrap();
+        let erases = |event: &&Value| event["type"] == "order.erased";
+        let id = &events.iter().find(erases).unwrap()["id"];
+        let id = format!("urn:uuid:{}", text(id));
+        for table in ["parked", "skipped"] {
+            rows(&mut consumer(run, "invoice")[table]).retain(|row| row["event_id"] != *id);
+        }
     }),
     ("V5", "bills: one came twice", |run| {
         repeated(&mut run.bills.as_mut().unwrap()["documents"], |_| true);

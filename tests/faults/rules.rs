@@ -225,15 +225,24 @@ pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Checked {
             format!("{name}: {}", difference.unwrap_or_default())
         })?;
         audit::effects(list(&consumer["audit"])).map_err(|wrong| format!("{name}: {wrong}"))?;
+        let erased = story.erased();
         let [_, parked, skipped] = story.ids();
+        let mut either = BTreeSet::new();
         for (table, expected) in [("parked", parked), ("skipped", skipped)] {
             let found = list(&consumer[table]).iter();
-            let found = found.map(|row| text(&row["event_id"]).to_owned()).collect();
-            let wrong = harness::checker::difference(&expected, &found);
+            let found: BTreeSet<String> =
+                found.map(|row| text(&row["event_id"]).to_owned()).collect();
+            let (expected, kept) = (&expected - &erased, &found - &erased);
+            let wrong = harness::checker::difference(&expected, &kept);
             holds(wrong.is_none(), || {
                 format!("{name}, {table}: {}", wrong.unwrap_or_default())
             })?;
+            either = &either ^ &found;
         }
+        let wrong: Vec<_> = erased.difference(&either).take(5).collect();
+        holds(wrong.is_empty(), || {
+            format!("{name}: not parked or skipped, or both: {wrong:?}")
+        })?;
     }
     billed_once(evidence, &story)?;
     let ordered: i64 = list(&evidence.order["orders"])

@@ -175,6 +175,21 @@ impl Story {
         which.map(|which| self.ids_of(&which))
     }
 
+    /// The ids of the events that stay parked, unless their consumer erases: then they are passed over, since their data was
+    /// erased; and so is the event that erases, which finds nothing.
+    #[must_use]
+    pub fn erased(&self) -> BTreeSet<String> {
+        let erases = |event: &&Published| event.kind == "order.erased";
+        let erasures = self.events.iter().filter(erases);
+        let newest: BTreeMap<&str, i64> = erasures
+            .map(|event| (event.subject.as_str(), event.sequence))
+            .collect();
+        self.ids_of(&|event| {
+            let erasure = newest.get(event.subject.as_str());
+            event.is_poison() && erasure.is_some_and(|at| *at >= event.sequence)
+        })
+    }
+
     /// The ids of the events whose claims are not swept.
     #[must_use]
     pub fn claimed(&self) -> BTreeSet<String> {

@@ -167,14 +167,14 @@ pub async fn write_odd(order_url: &str, first: i64, count: i64) {
     run(order_url, &sql).await;
 }
 
-/// Writes an erasure for each subject whose event cannot be applied, as [`write_odd`] wrote it. It has the same data, so that it
-/// cannot be applied either.
+/// Writes an erasure for each subject but one whose event cannot be applied, as [`write_odd`] wrote it. It has the same data, so
+/// that a consumer that does not erase cannot apply it either.
 ///
 /// # Panics
 ///
 /// The database refuses.
 pub async fn write_erasures(order_url: &str, first: i64, count: i64) {
-    let (first, last) = (first + count, first + 2 * count - 1);
+    let (first, last) = (first + count, first + 2 * count - 2);
     let sql = format!(
         "INSERT INTO feed_outbox (id, event_type, subject, time, title, summary, link, data)
          SELECT gen_random_uuid(), 'order.erased', 'order/' || n, now(), 'Erased', 'Erased', 'order/' || n,

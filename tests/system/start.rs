@@ -538,19 +538,17 @@ async fn a_service_ends_with_its_terminal() {
 }
 
 /// As on a full disk: by default the system kills the process.
-#[test]
-fn a_file_that_reaches_its_limit_is_an_error() {
+#[tokio::test]
+async fn a_file_that_reaches_its_limit_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
-    let limited = Command::new("sh")
+    let mut limited = Command::new("sh");
+    limited
         .args(["-c", "ulimit -f 8 && exec \"$0\""])
-        .arg(program("order").get_program())
-        .env("LISTEN", "127.0.0.1:0")
-        .env_remove("RUST_LOG")
-        .current_dir(directory.path())
-        .output();
-    let ended = Finished::of(limited.unwrap());
-    assert!(ended.err.contains("(DATABASE_URL): "), "{}", ended.err);
-    ended.with(1);
+        .arg(program("order").get_program());
+    let settings = [("LISTEN", "127.0.0.1:0")];
+    let process = Process::start_command("order", &mut limited, &settings, directory.path());
+    let said = "(DATABASE_URL): cannot write";
+    until(said, async || process.log().contains(said).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,7 +42,7 @@ pub(super) struct Notes {
 pub(super) struct Erased {
     /// The event that has erased it.
     pub(super) by: String,
-    /// The attempts before: what failed with the data says nothing about an attempt without it.
+    /// The attempts before: what failed with the data does not count for an attempt without it.
     pub(super) attempts: i64,
 }
 
