@@ -109,14 +109,20 @@ async fn edits_before_the_first_read_cost_no_page<B: Recording>(url: &str) {
     }
 }
 
+/// A paged feed without edits, and a reader that has taken all of it.
+async fn unedited<B: Recording>(name: &str, url: &str) -> (Fake, Reader<B>) {
+    let fake = Fake::start().await;
+    serve(&fake, "next", FIRST, "", |number| number);
+    let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+    has_all(&mut reader, FIRST, name).await;
+    (fake, reader)
+}
+
 /// Where the newest one is as it was, and where it belongs, edits have moved no entry.
 async fn edits_beside_the_newest_entry_cost_no_page<B: Recording>(url: &str) {
     for (number, edited) in EDITS.into_iter().enumerate() {
         let name = number.to_string();
-        let fake = Fake::start().await;
-        serve(&fake, "next", FIRST, "", |number| number);
-        let mut reader = Reader::<B>::of(&name, url, &fake.url("/feed")).await;
-        has_all(&mut reader, FIRST, &name).await;
+        let (fake, mut reader) = unedited::<B>(&name, url).await;
         fake.news();
         for newest in [FIRST, FIRST + 1] {
             serve(&fake, "next", newest, "", |number| match number {
@@ -135,10 +141,7 @@ async fn edits_beside_the_newest_entry_cost_no_page<B: Recording>(url: &str) {
 async fn a_bulk_edit_is_read_through_once<B: Recording>(url: &str) {
     for (number, edited) in EDITS.into_iter().enumerate() {
         let name = number.to_string();
-        let fake = Fake::start().await;
-        serve(&fake, "next", FIRST, "", |number| number);
-        let mut reader = Reader::<B>::of(&name, url, &fake.url("/feed")).await;
-        has_all(&mut reader, FIRST, &name).await;
+        let (fake, mut reader) = unedited::<B>(&name, url).await;
         serve(&fake, "next", FIRST, "", edited);
         reader.poll().await.unwrap();
         fake.news();
@@ -159,10 +162,7 @@ async fn a_bulk_edit_beside_new_entries_continues<B: Recording>(url: &str) {
     for (number, edited) in EDITS.into_iter().enumerate() {
         for new in [1, 2, 5] {
             let name = format!("{number} {new}");
-            let fake = Fake::start().await;
-            serve(&fake, "next", FIRST, "", |number| number);
-            let mut reader = Reader::<B>::of(&name, url, &fake.url("/feed")).await;
-            has_all(&mut reader, FIRST, &name).await;
+            let (fake, mut reader) = unedited::<B>(&name, url).await;
             serve(&fake, "next", FIRST + new, "", |number| match number {
                 ..=FIRST => edited(number),
                 new => 10_000 + new,
