@@ -122,7 +122,7 @@ async fn execute<B: Backend, E: Effect<B>>(
     commit(follower, open, None, plan).await
 }
 
-/// Returns the position before the first event that may be new.
+/// Returns the plan to take each event of the feed that has not been taken.
 async fn start<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<Plan, PollError> {
     let Some(kept) = oldest_kept(follower).await? else {
         return Ok(Plan {
@@ -135,7 +135,7 @@ async fn start<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Resul
     Ok(Plan {
         to: Some(kept),
         ..Plan::resuming(format!(
-            "goes on from the first event of the feed; those up to {sequence} are the same as before, and have been taken"
+            "goes on after event {sequence}: up to it, the feed has the same events as before, and they have been taken"
         ))
     })
 }
