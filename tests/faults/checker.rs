@@ -80,11 +80,21 @@ pub(crate) fn violations(directory: &Path) -> Vec<String> {
 }
 
 pub(crate) fn violations_of(evidence: &Evidence) -> Vec<String> {
-    let decide = |(name, rule): &(&str, Rule)| {
-        let wrong = rule(evidence).err()?;
-        Some(format!("{name}: {wrong}"))
-    };
-    RULES.iter().filter_map(decide).collect()
+    RULES
+        .iter()
+        .filter_map(|rule| violation(rule, evidence))
+        .collect()
+}
+
+/// How the rule of this number is violated, such as `V1`.
+pub(crate) fn violation_of(number: &str, evidence: &Evidence) -> Option<String> {
+    let named = |(name, _): &&(&str, Rule)| name.split(' ').next() == Some(number);
+    violation(RULES.iter().find(named).unwrap(), evidence)
+}
+
+fn violation((name, rule): &(&str, Rule), evidence: &Evidence) -> Option<String> {
+    let wrong = rule(evidence).err()?;
+    Some(format!("{name}: {wrong}"))
 }
 
 /// Fails if a run has violated a rule.

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::checker::violations_of;
+use crate::checker::violation_of;
 use crate::clients::marker;
 use crate::evidence::Evidence;
 use crate::rules::{list, number, text};
@@ -378,11 +378,10 @@ pub(crate) fn assert_each_is_seen(run: &Evidence) {
     let unseen = FORGERIES.iter().filter_map(|(rule, expected, forge)| {
         let mut forged = run.clone();
         forge(&mut forged);
-        let violations = violations_of(&forged);
-        let named =
-            |said: &String| said.starts_with(&format!("{rule} ")) && said.contains(expected);
-        let seen = violations.iter().any(named);
-        (!seen).then(|| format!("{rule} does not say {expected:?}: {violations:?}"))
+        // That rule alone: all of them would take twelve times as long.
+        let said = violation_of(rule, &forged);
+        let seen = said.as_ref().is_some_and(|said| said.contains(expected));
+        (!seen).then(|| format!("{rule} does not say {expected:?}: {said:?}"))
     });
     let unseen: Vec<String> = unseen.collect();
     assert!(unseen.is_empty(), "{}", unseen.join("\n"));

@@ -49,6 +49,7 @@ async fn a_short_random_run_without_rust_in_which_each_forgery_is_seen() {
         .await;
         // Nor may it have sent all of them.
         life.quiet(true);
+        life.fleet.recover();
         life.until("the webhook has caught up", async |fleet| {
             let newest = tables::number(fleet.url(Whose::Order), "SELECT sequence FROM feed_head");
             let newest = newest.await;
