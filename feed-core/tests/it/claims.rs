@@ -64,19 +64,31 @@ async fn a_claim_that_is_gone_lets_nothing_happen_twice<B: Testable>(url: &str) 
     assert_eq!(effects(&database).await.len(), 6);
 }
 
-/// Resumes at the first event, as after a halt.
-async fn from_start<B: Testable>(database: &Database<B>, consumer: &mut Consumer<B, Recorder>) {
+/// Resumes at the first event, as after a halt, and takes all up to this sequence.
+async fn from_start<B: Testable>(
+    database: &Database<B>,
+    consumer: &mut Consumer<B, Recorder>,
+    newest: i64,
+) {
     B::run(database, "UPDATE feed_subscription SET halted = 'a reason'").await;
     let start = Decision::Resume(ResumeFrom::Start);
     consumer.handle().decide(start, "eve").await.unwrap();
-    poll_to_the_end(consumer).await;
+    poll_until_taken(database, consumer, newest).await;
 }
 
-async fn poll_to_the_end<B: Testable>(consumer: &mut Consumer<B, Recorder>) {
-    let mut done = false;
-    while !done {
-        done = consumer.poll_once().await.unwrap() == Polled::UpToDate { waited: true };
-    }
+/// Executes the open decision, and takes all events up to this sequence.
+async fn poll_until_taken<B: Testable>(
+    database: &Database<B>,
+    consumer: &mut Consumer<B, Recorder>,
+    newest: i64,
+) {
+    until("all are taken", async || {
+        consumer.poll_once().await.unwrap();
+        let lowest = B::numbers(database, "SELECT min(sequence) FROM feed_partition").await;
+        let decision = &consumer.handle().decisions(1).await.unwrap()[0];
+        decision.outcome.is_some() && lowest == [newest]
+    })
+    .await;
 }
 
 /// The test's effect fails for an event that has had one.
@@ -87,7 +99,7 @@ async fn events_whose_claims_were_swept_are_not_repeated<B: Testable>(url: &str)
     let scene = Scene::<B>::new(url).await;
     let mut consumer = with_swept_claims(&scene).await;
     let taken = effects(&scene.database).await;
-    from_start(&scene.database, &mut consumer).await;
+    from_start(&scene.database, &mut consumer, 20).await;
     assert_eq!(effects(&scene.database).await, taken);
     assert_eq!(B::numbers(&scene.database, REPEATED).await, [0]);
     let outcome = &consumer.handle().decisions(1).await.unwrap()[0].outcome;
@@ -103,7 +115,7 @@ async fn a_feed_with_another_event_is_read_from_its_first_one<B: Testable>(url: 
     let mut consumer = with_swept_claims(&scene).await;
     let other = "UPDATE feed_claim SET event_id = 'urn:uuid:00000000-0000-7000-8000-000000000001' WHERE sequence = 16";
     B::run(&scene.database, other).await;
-    from_start(&scene.database, &mut consumer).await;
+    from_start(&scene.database, &mut consumer, 20).await;
     assert_eq!(B::numbers(&scene.database, REPEATED).await, [16]);
 }
 
@@ -139,7 +151,7 @@ async fn what_was_decided_stays_so_without_its_claim<B: Testable>(url: &str) {
     B::run(&database, "DELETE FROM feed_claim").await;
     B::run(&database, "DELETE FROM effect").await;
     effect.repair();
-    from_start(&database, &mut consumer).await;
+    from_start(&database, &mut consumer, 3).await;
     let effects = effects(&database).await;
     assert!(
         !effects.contains(&skipped) && !effects.contains(&parked),
@@ -165,14 +177,14 @@ async fn a_decision_claims_what_is_decided<B: Testable>(url: &str) {
         "INSERT INTO feed_skip (subscription, event_id, subject, sequence, reason, skipped_by) VALUES {rows}"
     );
     B::run(&database, &skips).await;
-    from_start(&database, &mut consumer).await;
+    from_start(&database, &mut consumer, 3).await;
     let claims = B::numbers(&database, "SELECT count(*) FROM feed_claim").await;
     assert_eq!(claims, [2_003]);
     assert_eq!(effects(&database).await.len(), 3);
     // A replay drops the claims of what has had its effect, and not those of what an operator has skipped.
     let handle = consumer.handle();
     handle.decide(Decision::Replay(1), "Ann").await.unwrap();
-    poll_to_the_end(&mut consumer).await;
+    poll_until_taken(&database, &mut consumer, 3).await;
     let claims = B::numbers(&database, "SELECT count(*) FROM feed_claim").await;
     assert_eq!(claims, [2_003]);
 }
