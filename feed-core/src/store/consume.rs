@@ -386,12 +386,14 @@ pub(crate) trait Consume: sqlx::Database {
     /// Removes a parked event, since it was applied or skipped; returns false if it is not there.
     fn unpark(tx: &mut Transaction<'_, Self>, s: &str, event_id: &str) -> impl Answer<bool>;
 
-    /// Removes a parked event, and records that it has no effect, and why; returns false if it is not there.
+    /// Removes a parked event, and records that it has no effect, and why. Returns false if it is not there, or if the
+    /// operator has decided about it since the decision `seen`: then the transaction must be rolled back.
     fn pass_over(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         event_id: &str,
         reason: &str,
+        seen: Option<i64>,
     ) -> impl Answer<bool>;
 
     /// Records that another attempt failed, which has seen that decision. A newer one to retry it stays due.

@@ -1,6 +1,7 @@
 //! An erasure meets parked events of its subject: their effect may need the data that is gone, and must not hold up the
 //! erasure (I6).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use feed_core::{Batch, Consumer, Database, Effect, EffectError, NewEvent, Receiv
 use harness::FreshDatabase;
 use harness::fake::{Atom, Entry, Fake, Reply};
 use serde_json::{Value, json};
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Postgres, Sqlite, Transaction};
 
 use crate::support::{
     Publisher, Testable, consumer_database, event, serve, until, waiting_consumer,
@@ -19,6 +20,7 @@ use crate::support::{
 harness::on_both_databases! {
     an_event_that_needs_what_was_erased_is_passed_over
     a_failure_that_may_pass_passes_over_nothing
+    a_failure_of_the_erasure_as_well_passes_over_nothing
     an_erasure_whose_data_cannot_be_read_erases_copies_at_once
     a_decision_about_a_cause_keeps_no_personal_data
 }
@@ -37,6 +39,10 @@ enum Refusal {
 struct Persons {
     /// Why no event has an effect now, but for erasures.
     refusal: Arc<Mutex<Option<Refusal>>>,
+    /// Fails erasures, too, as without a table.
+    refuses_erasures: Arc<AtomicBool>,
+    /// Attempts wait while it is locked.
+    gate: Arc<tokio::sync::Mutex<()>>,
     /// The data of the events that were tried.
     tried: Arc<Mutex<Vec<String>>>,
 }
@@ -60,11 +66,15 @@ impl<B: Testable> Effect<B> for Persons {
         for event in events {
             if <Self as Effect<B>>::erases(self, event) {
                 event.json::<Value>()?;
+                if self.refuses_erasures.load(Ordering::Relaxed) {
+                    return Err(EffectError::Park("refused the erasure".to_owned()));
+                }
                 let deleted = format!("DELETE FROM effect WHERE subject = '{}'", event.subject);
                 B::execute(tx, &deleted).await?;
                 continue;
             }
             self.tried.lock().unwrap().push(event.data.clone());
+            let _open = self.gate.lock().await;
             let refusal = *self.refusal.lock().unwrap();
             let reason = format!("refused {}", event.data);
             match refusal {
@@ -253,6 +263,71 @@ async fn a_failure_that_may_pass_passes_over_nothing<B: Testable>(url: &str) {
     follower.settle(0, 0).await;
     let skipped = follower.handle.skipped(10).await.unwrap();
     assert_eq!((skipped.len(), skipped[0].sequence), (1, Some(1)));
+}
+
+/// As where a table is missing, or a webhook is not there: the data is not the cause.
+async fn a_failure_of_the_erasure_as_well_passes_over_nothing<B: Testable>(url: &str) {
+    let mut scene = Scene::<B>::new(url).await;
+    for _ in 0..2 {
+        scene.place("order/1").await;
+    }
+    scene.erase("order/1").await;
+    let refuses = Arc::clone(&scene.follower.effect.refuses_erasures);
+    refuses.store(true, Ordering::Relaxed);
+    let follower = &mut scene.follower;
+    follower.settle_at(3, 1, 2).await;
+    for attempts in [2, 3] {
+        follower.attempts(attempts).await;
+        let parked = follower.handle.parked(1).await.unwrap().remove(0);
+        assert_eq!((parked.sequence, parked.retry_at), (Some(1), None));
+        assert!(parked.reason.unwrap().contains("there is no name"));
+        assert!(follower.handle.skipped(10).await.unwrap().is_empty());
+        follower.handle.retry("order/1", "eve").await.unwrap();
+    }
+    refuses.store(false, Ordering::Relaxed);
+    follower.settle(0, 0).await;
+    let skipped = follower.handle.skipped(10).await.unwrap();
+    assert_eq!(skipped.len(), 2);
+}
+
+/// The operator has removed the cause, which the attempt in progress does not know. Their statement waits for that attempt, and
+/// comes before what follows from its failure. (On SQLite either may come first.)
+#[tokio::test]
+async fn what_an_operator_decides_during_the_attempt_holds() {
+    let database = FreshDatabase::postgres().await;
+    let mut scene = Scene::<Postgres>::new(database.url()).await;
+    scene.follower.effect.refuse(Refusal::Park);
+    scene.place("order/1").await;
+    scene.follower.settle(1, 0).await;
+    scene.follower.effect.refuse(None);
+    let gate = Arc::clone(&scene.follower.effect.gate);
+    let closed = gate.lock().await;
+    let before = scene.follower.effect.tried();
+    scene.erase("order/1").await;
+    let Follower {
+        consumer,
+        handle,
+        effect,
+        database,
+    } = scene.follower;
+    let running = tokio::spawn(consumer.run());
+    until("an attempt is under way", async || effect.tried() > before).await;
+    let operator = handle.clone();
+    let decided = tokio::spawn(async move { operator.retry("order/1", "eve").await });
+    until("the operator waits for it", async || {
+        let waits = "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        Postgres::numbers(&database, waits).await == [1]
+    })
+    .await;
+    drop(closed);
+    decided.await.unwrap().unwrap();
+    until("it has settled", async || {
+        handle.status().await.unwrap().parked == 0
+    })
+    .await;
+    assert!(effect.tried() > before + 1, "it was not tried again");
+    running.abort();
 }
 
 /// The feed answers `404` for a while.

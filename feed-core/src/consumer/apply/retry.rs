@@ -33,6 +33,10 @@ const LONGEST_ROUND: Duration = Duration::from_secs(3);
 /// for a parked one.
 const LONGEST_SUBJECT: Duration = Duration::from_secs(1);
 
+/// The most events passed over at once, since each attempt passes over all before it. Behind more of them, an erasure waits for
+/// the operator.
+const MOST_WITHOUT_DATA: usize = 100;
+
 /// What came of the first parked event of a subject.
 enum EventOutcome {
     /// Its effect is committed.
@@ -63,6 +67,9 @@ enum SubjectOutcome {
 /// The event in progress. Set from inside the transaction, since an effect may panic.
 type InProgress = Arc<OnceLock<Attempted>>;
 
+/// Events whose effect fails for good without their erased data, and why they are passed over if the next one has its effect.
+type WithoutData = Vec<(Attempted, String)>;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attempted {
     event_id: String,
@@ -72,6 +79,24 @@ pub(super) struct Attempted {
     decision: Option<i64>,
     /// What has erased its data.
     erased: Option<Erased>,
+}
+
+impl Attempted {
+    fn of(parked: &Parked) -> Self {
+        let read = parked::read(&parked.event).ok();
+        Self {
+            event_id: parked.event_id.clone(),
+            attempts: parked.attempts,
+            decision: parked.decision,
+            erased: read.and_then(|(_, notes)| notes.erased),
+        }
+    }
+
+    /// The number of this attempt: what failed with the data does not count for an attempt without it.
+    fn number(&self) -> i64 {
+        let before = self.erased.as_ref().map_or(0, |of| of.attempts);
+        self.attempts - before + 1
+    }
 }
 
 /// Retries the due events in the partitions that this instance holds. Returns true if more are due: the next round
@@ -116,6 +141,10 @@ pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
 
 /// Retries the first parked event of `subject`, with the data that was `fetched` if it has none, and the later ones once it
 /// is applied.
+///
+/// What has erased the data of an event waits for it (I6), and must take effect without an operator. So an event that fails for
+/// good without its data is passed over, but only in the transaction in which a later one has its effect: if that fails as
+/// well, the data may not be the cause.
 async fn retry_subject<B: Backend, E: Effect<B>>(
     caller: &Arc<EffectCaller<B, E>>,
     source: &Source,
@@ -126,6 +155,7 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
 ) -> Result<SubjectOutcome, Stopped> {
     let begun = Instant::now();
     let mut outcome = SubjectOutcome::NotDue;
+    let mut without_data = WithoutData::new();
     loop {
         if outcome == SubjectOutcome::Done && begun.elapsed() > LONGEST_SUBJECT {
             return Ok(SubjectOutcome::Unfinished);
@@ -134,15 +164,28 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
         let retried = {
             let (caller, in_progress) = (Arc::clone(caller), Arc::clone(&in_progress));
             let (held, subject, fetched) = (held.clone(), subject.to_owned(), fetched.take());
-            async move { retry_first(&caller, &held, &subject, fetched, &in_progress).await }
+            let before = without_data.clone();
+            async move { retry_first(&caller, &held, &subject, &before, fetched, &in_progress).await }
         };
         let retried = run_detached(&caller.instance.transactions, retried);
         let (error, effect_failed) = match retried.await {
             Ok(EventOutcome::Applied) => {
+                for (Attempted { event_id: id, .. }, reason) in without_data.drain(..) {
+                    let shown = printable(&id);
+                    warn!(
+                        event.id = id,
+                        event.subject = subject,
+                        "passed over parked event {shown}: {reason}"
+                    );
+                }
                 outcome = SubjectOutcome::Done;
                 continue;
             }
-            Ok(EventOutcome::NotDue) => return Ok(outcome),
+            Ok(EventOutcome::NotDue) if without_data.is_empty() => return Ok(outcome),
+            Ok(EventOutcome::NotDue) => {
+                let reason = "nothing that waits for it can have its effect".to_owned();
+                (EffectError::Park(reason), false)
+            }
             // Fetch between two transactions, so that no transaction waits for a server.
             Ok(EventOutcome::NeedsData {
                 of,
@@ -173,46 +216,51 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
             }
             Err(Failure::Stopped(stopped)) => return Err(stopped),
         };
-        let recorded = record_failure(&caller.instance, held, &in_progress, &error, effect_failed);
-        let database = &caller.instance.database;
-        let Some(reason) = database.within(TRANSACTION, recorded).await? else {
-            return Ok(SubjectOutcome::Done);
+        let failed = in_progress.get();
+        let again = retry_in(&error, failed.map_or(1, Attempted::number));
+        if let Some(failed) = failed
+            && let Some(Erased { by, .. }) = &failed.erased
+            && effect_failed
+            && again.is_none()
+            && without_data.len() < MOST_WITHOUT_DATA
+        {
+            let reason = describe(&error);
+            let reason = format!(
+                "its data was erased by event {by}, and without that its effect fails: {reason}"
+            );
+            without_data.push((failed.clone(), sanitize(&reason)));
+            continue;
+        }
+        // Nothing of what was tried after the first one is committed.
+        let (failed, reason) = match without_data.into_iter().next() {
+            Some((first, reason)) => (Some(first), reason),
+            None => (failed.cloned(), describe(&error)),
         };
-        let id = in_progress.get().map_or("", |of| &of.event_id);
-        let shown = printable(id);
-        warn!(
-            event.id = id,
-            event.subject = subject,
-            "passed over parked event {shown}: {reason}"
-        );
-        outcome = SubjectOutcome::Done;
+        if let Some(failed) = failed {
+            let recorded = record_failure(&caller.instance, held, &failed, &reason, again);
+            let database = &caller.instance.database;
+            database.within(TRANSACTION, recorded).await?;
+        }
+        return Ok(SubjectOutcome::Done);
     }
 }
 
-/// Applies the first parked event of `subject`, with the data that was `fetched` if it has none.
+/// Applies the first parked event of `subject` after those `without_data`, which it passes over, with the data that was `fetched`
+/// if it has none.
 async fn retry_first<B: Backend, E: Effect<B>>(
     caller: &EffectCaller<B, E>,
     held: &Held,
     subject: &str,
+    without_data: &[(Attempted, String)],
     fetched: Option<Fetched>,
     in_progress: &InProgress,
 ) -> Result<EventOutcome, Failure> {
-    let first = first_due(&caller.instance, held, subject);
+    let first = first_due(&caller.instance, held, subject, without_data);
     let Some((mut tx, parked)) = caller.instance.database.within(TRANSACTION, first).await? else {
         return Ok(EventOutcome::NotDue);
     };
-    let read = parked::read(&parked.event);
-    let erased = read
-        .as_ref()
-        .ok()
-        .and_then(|(_, notes)| notes.erased.clone());
-    let attempted = in_progress.get_or_init(|| Attempted {
-        event_id: parked.event_id.clone(),
-        attempts: parked.attempts,
-        decision: parked.decision,
-        erased,
-    });
-    let (mut event, notes) = read.map_err(|error| {
+    let attempted = in_progress.get_or_init(|| Attempted::of(&parked));
+    let (mut event, notes) = parked::read(&parked.event).map_err(|error| {
         let reason = format!("the parked event cannot be read: {error}");
         Failure::Effect(EffectError::Park(reason))
     })?;
@@ -254,12 +302,13 @@ async fn retry_first<B: Backend, E: Effect<B>>(
     Ok(EventOutcome::Applied)
 }
 
-/// Begins a transaction with the lock of `held`, and reads the first parked event of `subject` if
-/// it is due.
+/// Begins a transaction with the lock of `held`, passes over the first parked events of `subject` if they are still those
+/// `without_data`, and reads the next one if it is due.
 async fn first_due<B: Backend>(
     instance: &Instance<B>,
     held: &Held,
     subject: &str,
+    without_data: &[(Attempted, String)],
 ) -> sqlx::Result<Option<(Transaction<'static, B>, Parked)>> {
     let (_, s, me) = instance.scope();
     let mut tx = instance.database.begin().await?;
@@ -267,45 +316,33 @@ async fn first_due<B: Backend>(
         Mark::FencedRetry.reached();
         return Ok(None);
     }
+    for (expected, reason) in without_data {
+        let (id, seen) = (&expected.event_id, expected.decision);
+        let first = B::first_parked(&mut tx, s, subject).await?;
+        // An operator may have decided meanwhile.
+        if first.is_none_or(|first| Attempted::of(&first) != *expected)
+            || !B::pass_over(&mut tx, s, id, reason, seen).await?
+        {
+            return Ok(None);
+        }
+    }
     let parked = B::first_parked(&mut tx, s, subject).await?;
     Ok(parked.map(|parked| (tx, parked)))
 }
 
-/// Records that the event in progress has failed again. If the operator has skipped it meanwhile,
-/// records nothing, and nothing about the event that is now the first.
-///
-/// If its data was erased, and its effect fails for good without that, passes it over and returns the reason: what has erased
-/// the data waits for it (I6), and must take effect without an operator.
+/// Records that an event has failed again. If the operator has skipped it meanwhile, records nothing, and nothing about the
+/// event that is now the first.
 async fn record_failure<B: Backend>(
     instance: &Instance<B>,
     held: &Held,
-    in_progress: &InProgress,
-    error: &EffectError,
-    effect_failed: bool,
-) -> sqlx::Result<Option<String>> {
-    let Some(attempted) = in_progress.get() else {
-        return Ok(None);
-    };
+    failed: &Attempted,
+    reason: &str,
+    again: Option<i64>,
+) -> sqlx::Result<()> {
     let (_, s, me) = instance.scope();
-    let mut passed_over = None;
     let mut tx = instance.database.begin().await?;
     if B::lock(&mut tx, s, me, held).await? {
-        let (event_id, reason) = (&attempted.event_id, describe(error));
-        let before = attempted.erased.as_ref().map_or(0, |of| of.attempts);
-        let again = retry_in(error, attempted.attempts - before + 1);
-        match &attempted.erased {
-            Some(Erased { by, .. }) if effect_failed && again.is_none() => {
-                let reason = sanitize(&format!(
-                    "its data was erased by event {by}, and without that its effect fails: {reason}"
-                ));
-                let is_gone = B::pass_over(&mut tx, s, event_id, &reason).await?;
-                passed_over = is_gone.then_some(reason);
-            }
-            _ => {
-                B::postpone(&mut tx, s, event_id, &reason, again, attempted.decision).await?;
-            }
-        }
+        B::postpone(&mut tx, s, &failed.event_id, reason, again, failed.decision).await?;
     }
-    tx.commit().await?;
-    Ok(passed_over)
+    tx.commit().await
 }

@@ -296,6 +296,7 @@ impl Consume for Db {
         s: &str,
         event_id: &str,
         reason: &str,
+        seen: Option<i64>,
     ) -> sqlx::Result<bool> {
         sqlx::query(
             "INSERT -- skip::pass_over
@@ -310,7 +311,16 @@ impl Consume for Db {
         .bind(reason)
         .execute(&mut **tx)
         .await?;
-        Self::unpark(tx, s, event_id).await
+        let gone = sqlx::query(
+            "DELETE -- parked::pass_over
+             FROM feed_parked WHERE subscription = $1 AND event_id = $2 AND decision IS NOT DISTINCT FROM $3",
+        )
+        .bind(s)
+        .bind(event_id)
+        .bind(seen)
+        .execute(&mut **tx)
+        .await?;
+        Ok(gone.rows_affected() == 1)
     }
 
     async fn postpone(
