@@ -173,6 +173,8 @@ pub(crate) struct Reported {
     pub(crate) head: Option<Sequence>,
     /// All events that were published before are taken, as far as live instances know, or the last ones did.
     pub(crate) taken_until: Option<DateTime<Utc>>,
+    /// Since when there is a partition that no instance holds, beside live ones.
+    pub(crate) unowned_since: Option<DateTime<Utc>>,
     pub(crate) last_contact: Option<DateTime<Utc>>,
     /// When the first of the known instances started.
     pub(crate) started: Option<DateTime<Utc>>,
@@ -186,10 +188,16 @@ impl Reported {
     pub(crate) fn add(&mut self, own: &Heartbeat) {
         self.head = self.head.max(own.head_sequence);
         self.last_contact = self.last_contact.max(own.last_contact);
-        // With one instance, its own report is current for the whole subscription.
+        // With one instance, its own report is current for all partitions that are held.
         if self.instances <= 1 {
             self.taken_until = own.taken_until.or(self.taken_until);
         }
+    }
+
+    /// Returns until when all events are taken, as far as is known.
+    pub(crate) fn all_taken_until(&self) -> Option<DateTime<Utc>> {
+        let known = [self.taken_until, self.unowned_since];
+        known.into_iter().flatten().min()
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Progress {
     pub(crate) reported: Reported,
     /// The lowest cursor of all partitions.
     pub(crate) sequence: Sequence,
-    /// Failed events, and those that wait for one of them; together not above [`COUNTED`](super::COUNTED).
+    /// Failed events, and those that wait for one of them; each not above [`COUNTED`](super::COUNTED).
     pub(crate) parked: i64,
     pub(crate) waiting: i64,
     pub(crate) halted: bool,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use chrono::{TimeDelta, Utc};
 use feed_core::consumer::{Decision, Handle, ResumeFrom, Status};
-use feed_core::http::metrics::{Measured, Value};
+use feed_core::http::metrics::{Measured as _, Value};
 use feed_core::{Batch, Consumer, Effect, EffectError};
 use harness::{FreshDatabase, on_both_databases};
 use sqlx::{Sqlite, Transaction};
@@ -24,6 +24,8 @@ on_both_databases! {
     a_paused_instance_forgets_the_head_of_a_feed_that_was_replaced
     an_effect_that_asks_for_a_pause_is_no_silence_of_the_feed
     a_clock_that_was_ahead_hides_no_silence
+    events_of_partitions_that_no_instance_takes_have_an_age
+    a_parked_event_is_counted_beside_many_that_wait
 }
 
 /// Takes no event while it is set.
@@ -61,6 +63,15 @@ impl<B: Testable> Scene<B> {
     }
 }
 
+async fn gauge<B: Testable>(handle: &Handle<B>, name: &str) -> f64 {
+    let measured = handle.measure().await;
+    let found = measured.iter().find(|it| it.name == name);
+    match found.map(|it| &it.value) {
+        Some(Value::Gauge(value)) => value.to_owned(),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
 async fn the_lag_is_the_age_of_the_oldest_event_that_is_not_taken<B: Testable>(url: &str) {
     let scene = Scene::<B>::new(url).await;
     let busy = Arc::new(AtomicBool::new(false));
@@ -83,13 +94,8 @@ async fn the_lag_is_the_age_of_the_oldest_event_that_is_not_taken<B: Testable>(u
     })
     .await;
     // Nothing has read the metrics before.
-    let measured = handle.measure().await;
-    let lag = measured
-        .iter()
-        .find(|it| it.name == "subscription_lag_seconds")
-        .map(|it| &it.value);
-    let young = matches!(lag, Some(Value::Gauge(age)) if (1.0..YOUNG as f64).contains(age));
-    assert!(young, "{lag:?}");
+    let lag = gauge(&handle, "subscription_lag_seconds").await;
+    assert!((1.0..YOUNG as f64).contains(&lag), "{lag}");
     busy.store(false, Ordering::Relaxed);
     until("all is taken", async || {
         of(&scene.operator).await.events == 0
@@ -226,4 +232,57 @@ async fn a_clock_that_was_ahead_hides_no_silence<B: Testable>(url: &str) {
     let ended = "UPDATE feed_instance SET alive_until = started_at";
     B::run(&scene.database, ended).await;
     assert_eq!(scene.status().await.last_contact, None);
+}
+
+/// Another session may lock their rows, so that no live instance acquires them; one that has had no contact takes none, either.
+async fn events_of_partitions_that_no_instance_takes_have_an_age<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    let consumer = scene.after_a_quiet_time(Recorder::default()).await;
+    let handle = consumer.handle();
+    let news = "UPDATE feed_instance SET head_sequence = 4";
+    B::run(&scene.database, news).await;
+    let lag = async || {
+        let shown = scene.status().await.lag.seconds;
+        let measured = gauge(&handle, "subscription_lag_seconds").await;
+        let differs = shown.is_none_or(|shown| (measured - shown as f64).abs() > YOUNG as f64);
+        assert!(!differs, "{shown:?}, {measured}");
+        shown.unwrap()
+    };
+    assert!(lag().await < YOUNG);
+    for nobodys in [
+        "UPDATE feed_partition SET lease_owner = 'ended', lease_until = '2026-01-01T00:00:00.000Z' WHERE partition = 3",
+        "UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL WHERE partition = 3",
+    ] {
+        B::run(&scene.database, nobodys).await;
+        assert!(lag().await > YOUNG, "{nobodys}");
+    }
+    let all = "UPDATE feed_partition SET (lease_owner, lease_until) =
+               (SELECT lease_owner, lease_until FROM feed_partition WHERE partition = 4)";
+    B::run(&scene.database, all).await;
+    assert!(lag().await < YOUNG);
+    let without_contact =
+        "UPDATE feed_instance SET taken_until = NULL, started_at = '2026-01-01T00:00:00.000Z'";
+    B::run(&scene.database, without_contact).await;
+    assert!(lag().await > YOUNG);
+}
+
+/// No more of either are counted than that.
+async fn a_parked_event_is_counted_beside_many_that_wait<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    let consumer = scene.after_a_quiet_time(Recorder::default()).await;
+    let rows = |kind: &str, reason: &str, number: usize| {
+        format!(
+            "INSERT INTO feed_parked (subscription, event_id, partition, subject, sequence, event, reason)
+             WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {number})
+             SELECT 'order', '{kind} ' || n, 3, 'order/1', n, '{{}}', {reason} FROM n"
+        )
+    };
+    B::run(&scene.database, &rows("waits", "NULL", 10_100)).await;
+    B::run(&scene.database, &rows("failed", "'a reason'", 2)).await;
+    let handle = consumer.handle();
+    let counted = [
+        gauge(&handle, "subscription_parked_events").await,
+        gauge(&handle, "subscription_waiting_events").await,
+    ];
+    assert_eq!(counted, [2.0, 10_000.0]);
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::http::with_causes;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -22,6 +23,9 @@ pub(super) const TERM: i64 = 10;
 
 /// The renewal interval: a third of the term.
 const RENEWAL: Duration = Duration::from_secs(3);
+
+/// How long partitions without a lease cannot be acquired before that is logged, and logged again.
+const LOCKED: Duration = Duration::from_secs(20);
 
 /// Renews the leases until `shutdown`, and at once when a notification says that they have changed.
 pub(crate) async fn keep_leases<B: Backend>(
@@ -80,13 +84,14 @@ pub(crate) async fn renew<B: Backend>(instance: &Instance<B>, leases: &Leases) -
 }
 
 async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {
-    let _one_at_a_time = leases.renewing.lock().await;
+    let mut locked_since = leases.renewing.lock().await;
     let (writer, (_, s, me)) = (instance.database.writing(), instance.scope());
     let heartbeat = leases.heartbeat(|heartbeat| heartbeat.clone());
     let census = B::renew(writer, s, me, &heartbeat, TERM).await?;
     leases.are_renewed(!census.locked);
     leases.signals.borrow().compare(&census);
-    let moved = match rebalance(&census) {
+    let change = rebalance(&census);
+    let moved = match change {
         Rebalance::Release(spare) => match B::release(writer, s, me, spare).await {
             Ok(released) => {
                 Mark::Released.reached();
@@ -100,6 +105,17 @@ async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx
         Rebalance::Acquire(missing) => B::acquire(writer, s, me, missing, TERM).await?,
         Rebalance::Keep => 0,
     };
+    // Other instances acquire what is free within a renewal.
+    let begun = matches!(change, Rebalance::Acquire(_)) && moved == 0;
+    *locked_since = begun.then(|| locked_since.unwrap_or_else(Instant::now));
+    if locked_since.is_some_and(|since| since.elapsed() > LOCKED) {
+        *locked_since = None;
+        warn!(
+            "no instance of {s} takes {} of its partitions: another session, or a prepared transaction, locks their rows \
+             in feed_partition; their events wait until it ends",
+            census.free
+        );
+    }
     // Count our own moves as known: otherwise the next renewal would end a wait at the server.
     let census = match moved {
         0 => census,

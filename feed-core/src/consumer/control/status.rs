@@ -106,7 +106,7 @@ pub(super) fn status_of(state: SubscriptionState, feed: String) -> Status {
                 // A feed that does not answer may have news.
                 0 => Some(heard.map(age).filter(is_long).unwrap_or(0)),
                 // An older version of an instance reports only the last event taken.
-                _ => reported.taken_until.or(state.updated).map(age),
+                _ => reported.all_taken_until().or(state.updated).map(age),
             },
         },
         parked: state.parked,

@@ -141,7 +141,7 @@ impl Counts {
     pub(in crate::consumer) fn lag(&self, progress: &Progress, now: DateTime<Utc>) -> f64 {
         let reported = &progress.reported;
         let heard = reported.last_contact.or(reported.started);
-        let since = reported.taken_until.or(heard).unwrap_or(self.begun);
+        let since = reported.all_taken_until().or(heard).unwrap_or(self.begun);
         let lag = (now - since).as_seconds_f64().max(0.0);
         match reported.head.is_some_and(|head| head > progress.sequence) {
             false if lag <= SILENCE.as_secs_f64() => 0.0,
@@ -165,6 +165,7 @@ mod tests {
             reported: Reported {
                 head,
                 taken_until: until.map(after),
+                unowned_since: None,
                 last_contact: None,
                 started: Some(begun),
                 instances: 1,

@@ -47,8 +47,9 @@ pub(crate) struct Leases {
     pub(crate) asked: AtomicBool,
     /// Makes the keeper renew early: a lease or a decision may have changed.
     pub(crate) renew_early: Notify,
-    /// Held during a renewal: two at once would each take the other's changes for news.
-    pub(crate) renewing: tokio::sync::Mutex<()>,
+    /// Held during a renewal: two at once would each take the other's changes for news. Since when partitions without a lease
+    /// cannot be acquired.
+    pub(crate) renewing: tokio::sync::Mutex<Option<Instant>>,
     /// When all leases were last renewed; `None` if they must be renewed now.
     renewed: Mutex<Option<Instant>>,
 }

@@ -49,7 +49,7 @@ impl Operate for Db {
     async fn subscription_state(pool: &Pool, s: &str) -> sqlx::Result<SubscriptionState> {
         sqlx::query_as(sql!(
             "SELECT -- subscription::standing
-             lowest.epoch, COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head, taken_until,
+             lowest.epoch, COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head, taken_until, unowned_since,
                     last_contact, started,
                     (SELECT last_error FROM feed_instance
                      WHERE subscription = $1 AND last_error IS NOT NULL
@@ -96,16 +96,19 @@ impl Operate for Db {
     async fn progress(pool: &Pool, s: &str) -> sqlx::Result<Progress> {
         sqlx::query_as(sql!(
             "SELECT -- subscription::progress
-             COALESCE(lowest.sequence, 0) AS sequence, head, taken_until, last_contact,
+             COALESCE(lowest.sequence, 0) AS sequence, head, taken_until, unowned_since, last_contact,
                     started, instances, retired, parked, waiting,
                     EXISTS (SELECT 1 FROM feed_subscription
                             WHERE name = $1 AND halted IS NOT NULL) AS halted,
                     EXISTS (SELECT 1 FROM feed_subscription
                             WHERE name = $1 AND paused_at IS NOT NULL) AS paused
              FROM {reported}
-             CROSS JOIN (SELECT count(reason) AS parked, count(*) - count(reason) AS waiting
-                         FROM (SELECT reason FROM feed_parked
-                               WHERE subscription = $1 LIMIT $2) AS counted) AS stuck
+             CROSS JOIN (SELECT count(*) AS parked
+                         FROM (SELECT 1 FROM feed_parked
+                               WHERE subscription = $1 AND reason IS NOT NULL LIMIT $2) AS counted) AS failed
+             CROSS JOIN (SELECT count(*) AS waiting
+                         FROM (SELECT 1 FROM feed_parked
+                               WHERE subscription = $1 AND reason IS NULL LIMIT $2) AS counted) AS blocked
              LEFT JOIN (SELECT sequence FROM feed_partition
                         WHERE subscription = $1 ORDER BY sequence LIMIT 1) AS lowest ON TRUE",
             reported = reported()
@@ -428,9 +431,10 @@ impl Operate for Db {
     }
 }
 
-/// Returns the table of one row with what the instances have reported. Until when all events are taken, the live ones know;
-/// if there are none, the last ones did. A time in the future is of a clock that was ahead, and would hide all silence until
-/// then: a live instance corrects its own, and those of others are not known.
+/// Returns the table of one row with what the instances have reported. Until when all events are taken, the live ones know; if
+/// there are none, the last ones did. An instance without contact since its start knows nothing of its partitions, and no instance
+/// knows of those without a lease, whose rows another session may lock. A time in the future is of a clock that was ahead, and would hide all
+/// silence until then: a live instance corrects its own, and those of others are not known.
 fn reported() -> String {
     let not_later = |column: &str| {
         format!(
@@ -438,19 +442,25 @@ fn reported() -> String {
         )
     };
     let (taken_until, last_contact) = (not_later("taken_until"), not_later("last_contact"));
+    let live = format!("alive_until > {NOW} AND retired_at IS NULL");
+    let holds = "EXISTS (SELECT 1 FROM feed_partition AS held
+                         WHERE held.subscription = $1 AND held.lease_owner = feed_instance.instance)";
     format!(
         "(SELECT max(head_sequence) AS head,
-                 COALESCE(min({taken_until}) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL),
+                 COALESCE(min(COALESCE({taken_until}, CASE WHEN {holds} THEN started_at END)) FILTER (WHERE {live}),
                           max({taken_until})) AS taken_until,
+                 CASE WHEN count(*) FILTER (WHERE {live}) > 0 THEN
+                     (SELECT min(COALESCE(lease_until, updated)) FROM feed_partition
+                      WHERE subscription = $1 AND (lease_until IS NULL OR lease_until < {NOW})) END AS unowned_since,
                  max({last_contact}) AS last_contact, min(started_at) AS started,
-                 count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL) AS instances,
+                 count(*) FILTER (WHERE {live}) AS instances,
                  count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NOT NULL) AS retired
           FROM feed_instance WHERE subscription = $1) AS reported"
     )
 }
 
 from_row! {
-    Reported: head, taken_until, last_contact, started, instances, retired
+    Reported: head, taken_until, unowned_since, last_contact, started, instances, retired
 }
 
 from_row! {
