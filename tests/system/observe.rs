@@ -282,10 +282,22 @@ async fn events_that_are_not_numbered_are_reported() {
     let mut holder = PgConnection::connect(system.order.database.url())
         .await
         .unwrap();
+    // A failure before that has nothing to do with it.
+    let fails = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END';
+                 CREATE TRIGGER fail BEFORE INSERT ON feed_event FOR EACH ROW EXECUTE FUNCTION fail();
+                 INSERT INTO feed_outbox (event_type, subject, data) VALUES ('order.placed', 'order/899', '{}')";
+    system.order.database.execute(fails).await;
+    until("numbering fails", async || {
+        let log = system.order.process().unwrap().log();
+        log.contains("cannot number events").then_some(())
+    })
+    .await;
     let mut tx = holder.begin().await.unwrap();
     tx.execute("SELECT FROM feed_head FOR UPDATE")
         .await
         .unwrap();
+    let repaired = "DROP TRIGGER fail ON feed_event";
+    system.order.database.execute(repaired).await;
     let future = "INSERT INTO feed_outbox (event_type, subject, data, time)
                   VALUES ('order.placed', 'order/900', '{}', now() + interval '1 day')";
     system.order.database.execute(future).await;
@@ -303,7 +315,7 @@ async fn events_that_are_not_numbered_are_reported() {
     .await;
     tx.rollback().await.unwrap();
     becomes(&system.order, oldest, |age| age == 0.0).await;
-    becomes(&system.order, "feed_sequence", |sequence| sequence == 1.0).await;
+    becomes(&system.order, "feed_sequence", |sequence| sequence == 2.0).await;
     until("the log says that it works again", async || {
         log().contains("get their numbers again").then_some(())
     })

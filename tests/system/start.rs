@@ -443,21 +443,26 @@ async fn a_new_database_is_logged_once() {
     }
 }
 
-/// The first thread gets its gigabyte, and the next one does not.
+/// The first thread gets its gigabyte, and the next one does not: that of the runtime, or of the database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_with_too_few_threads_says_so_and_ends() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut order = Command::new("prlimit");
-    order
-        .args(["--as=1800000000", "--"])
-        .arg(program("order").get_program())
-        .current_dir(directory.path())
-        .env("RUST_MIN_STACK", (1 << 30).to_string());
-    let ended = tokio::time::timeout(DEADLINE, run(order)).await.unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(said.starts_with("the system has too few threads"), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    for workers in ["2", "1"] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut order = Command::new("prlimit");
+        order
+            .args(["--as=1800000000", "--"])
+            .arg(program("order").get_program())
+            .current_dir(directory.path())
+            .env("TOKIO_WORKER_THREADS", workers)
+            .env("RUST_MIN_STACK", (1 << 30).to_string());
+        let ended = tokio::time::timeout(DEADLINE, run(order)).await.unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        let why = "the system has too few threads for this program: ";
+        assert!(said.contains(why), "{said}");
+        assert_eq!(said.starts_with(why), workers == "2", "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
 }
 
 /// Its log is on a full disk: it does its work.
@@ -544,11 +549,13 @@ async fn a_file_that_reaches_its_limit_is_waited_for() {
     let mut limited = Command::new("sh");
     limited
         .args(["-c", "ulimit -f 8 && exec \"$0\""])
-        .arg(program("order").get_program());
+        .arg(program("order").get_program())
+        .current_dir(directory.path());
     let settings = [("LISTEN", "127.0.0.1:0")];
     let process = Process::start_command("order", &mut limited, &settings, directory.path());
     let said = "(DATABASE_URL): cannot write";
     until(said, async || process.log().contains(said).then_some(())).await;
+    assert!(directory.path().join("data/order.db").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -59,6 +59,9 @@ impl<B: Backend> Notifications<B> {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Listening(listener, since) if since.elapsed() >= CONFIRMED => {
                 let (database, channel) = (database.clone(), self.channel);
+                let of = database.clone();
+                // A server that waits for sessions to end before it shuts down answers those that are there.
+                tokio::spawn(async move { of.refusal().await });
                 self.connect(async move {
                     B::confirm(database.reader(), channel, listener, database.health()).await
                 });

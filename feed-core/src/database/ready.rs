@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::io;
+use std::iter::from_fn;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ const TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// When a server that has not answered the check is asked whether it refuses connections.
 const REFUSED_FROM: Duration = Duration::from_millis(1_400);
+
+/// How long a connection may take to be closed.
+const CLOSED: Duration = Duration::from_millis(100);
 
 const FILE_REMOVED: &str = "the database's file was removed, or is another one now: what this process still \
      writes to the old one is lost with it. Stop the service, restore the file, and start \
@@ -53,11 +57,12 @@ impl<B: Backend> Database<B> {
 
     /// Why the server refuses another connection, if it does: while it does, sqlx 0.9.0 tries again until the time is over,
     /// and keeps the reason to itself.
-    async fn refusal(&self) -> Option<String> {
+    pub(crate) async fn refusal(&self) -> Option<String> {
         let Pools {
             reader,
             transactions,
             of_host,
+            ours,
             ..
         } = &self.shared.pools;
         if *of_host && has_none_free(reader) {
@@ -69,8 +74,11 @@ impl<B: Backend> Database<B> {
         }
         let refusal = refusal?;
         if matches!(refusal, DatabaseError::NotYet(..)) {
-            // A shutdown that waits for sessions to end would wait for ours.
+            // A shutdown that waits for sessions to end would wait for ours, also for those that nothing uses.
             self.suspect_connections();
+            for idle in ours.iter().flat_map(|pool| from_fn(|| pool.try_acquire())) {
+                let _ = tokio::time::timeout(CLOSED, idle.close()).await;
+            }
         }
         Some(with_causes(&refusal))
     }

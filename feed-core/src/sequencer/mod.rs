@@ -21,6 +21,7 @@ use tracing::{debug, error, info, warn};
 use self::second::OpenSecond;
 use crate::database::Database;
 use crate::database::notifications::Notifications;
+use crate::database::timeout::STATEMENT;
 use crate::event::Sequence;
 use crate::reached::Mark;
 use crate::store::Backend;
@@ -38,12 +39,9 @@ const LONGEST_AGE: Duration = Duration::from_secs(1);
 /// Rows in quarantine that are logged at once; the next read continues there.
 const REPORTED: i64 = 100;
 
-/// The most events numbered in one transaction. Fewer are while that takes longer than it should, since the head is locked
-/// meanwhile, or fails, as it may for many large events at once: one alone is not too large.
+/// The most events numbered in one transaction. Fewer are after that has failed, as it may for many large events at once: one
+/// alone is not too large.
 const MOST_NUMBERED: i64 = 1_000;
-
-/// How long such a transaction should take.
-const NUMBERING: Duration = Duration::from_secs(1);
 
 /// The shortest interval between two numberings. A single event is numbered at once; events within
 /// this interval share one transaction, and readers one new head.
@@ -217,12 +215,9 @@ impl<B: Backend> Sequencer<B> {
             let numbered = B::number(self.database.numbering(), most);
             let numbered = self.database.statement(numbered).await;
             let took = self.begun.elapsed() - asked;
-            let next = match &numbered {
-                Ok(Numbered::Done(..)) => next_most(most, took),
-                Ok(_) => most,
-                Err(_) => (most / 10).max(1),
-            };
-            self.most.store(next, Ordering::Relaxed);
+            let were_all = numbered.as_ref().map(Numbered::were_most);
+            self.most
+                .store(next_most(most, were_all, took), Ordering::Relaxed);
             let read = match numbered? {
                 Numbered::Done(read, numbered) => {
                     if numbered == 0 && read.head.sequence > self.head().sequence {
@@ -291,7 +286,10 @@ impl<B: Backend> Sequencer<B> {
     /// Checks whether `head` continues the known one.
     async fn check_history(&self, known: &Head, head: &Head) -> sqlx::Result<()> {
         if head.revision != known.revision {
-            info!(revision = head.revision, "a published event was corrected");
+            info!(
+                revision = head.revision,
+                "published data was corrected or erased"
+            );
             self.rewrites.fetch_add(1, Ordering::Relaxed);
         }
         let found = match head.sequence.cmp(&known.sequence) {
@@ -442,11 +440,6 @@ impl<B: Backend> Sequencer<B> {
         let waited = self.stuck_for();
         let is_stuck = waited >= STUCK;
         match (was_stuck, is_stuck) {
-            (false, true) if self.most.load(Ordering::Relaxed) < MOST_NUMBERED => warn!(
-                "committed events have been without a number for {} s, and no reader sees them: numbering them fails or takes \
-                 long",
-                waited.as_secs()
-            ),
             (false, true) => warn!(
                 "committed events have been without a number for {} s, and no reader sees them: another session holds the row of \
                  feed_head; end its transaction",
@@ -489,12 +482,15 @@ impl<B: Backend> Sequencer<B> {
     }
 }
 
-/// Returns how many events to number at once after `most` took so long.
-fn next_most(most: i64, took: Duration) -> i64 {
-    let next = match took {
-        long if long > NUMBERING => most / 2,
-        short if short < NUMBERING / 4 => most * 2,
-        _ => most,
+/// Returns how many events to number at once after an attempt at `most`. A failure of another cause costs a few small portions.
+fn next_most(most: i64, were_all: Result<bool, &sqlx::Error>, took: Duration) -> i64 {
+    let next = match were_all {
+        // Twice as many might take too long.
+        Ok(true) if took > STATEMENT / 2 => most,
+        Ok(true) => most * 2,
+        // Nothing was tried without a connection.
+        Ok(false) | Err(sqlx::Error::PoolTimedOut) => most,
+        Err(_) => most / 10,
     };
     next.clamp(1, MOST_NUMBERED)
 }
@@ -533,17 +529,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fewer_events_are_numbered_at_once_while_that_takes_long() {
-        let seconds = Duration::from_secs_f64;
-        for (most, took, next) in [
-            (100, 2.0, 50),
-            (50, 0.9, 50),
-            (50, 0.1, 100),
-            (1_000, 0.1, 1_000),
-            (1, 5.0, 1),
-        ] {
-            assert_eq!(next_most(most, seconds(took)), next, "{most} in {took} s");
+    fn fewer_events_are_numbered_at_once_after_a_failure_alone() {
+        let attempt = |most, were_all: sqlx::Result<bool>, seconds| {
+            next_most(
+                most,
+                were_all.as_ref().copied(),
+                Duration::from_secs_f64(seconds),
+            )
+        };
+        let fails = |most| attempt(most, Err(sqlx::Error::WorkerCrashed), 8.0);
+        // Far from the server, all the time: neither that nor a lack of connections is a matter of size.
+        for (were_all, seconds) in [(Ok(true), 3.9), (Ok(false), 1.1), (Ok(true), 7.0)] {
+            assert_eq!(attempt(1_000, were_all, seconds), 1_000, "{seconds} s");
         }
+        assert_eq!(attempt(1_000, Err(sqlx::Error::PoolTimedOut), 5.0), 1_000);
+        // An outage there, and what comes after it.
+        assert_eq!((0..5).fold(1_000, |most, _| fails(most)), 1);
+        let again = (0..10).fold(1, |most, _| attempt(most, Ok(true), 1.1));
+        assert_eq!(again, 1_000);
+        // No more than there are, and none twice as slow.
+        assert_eq!(attempt(100, Ok(false), 0.1), 100);
+        assert_eq!(attempt(100, Ok(true), 4.1), 100);
+        // Each event takes 50 ms, and all of 8 s is given up.
+        let (mut most, mut failures) = (1_000, 0);
+        for _ in 0..100 {
+            most = match most as f64 * 0.05 {
+                long if long >= 8.0 => {
+                    failures += 1;
+                    fails(most)
+                }
+                seconds => attempt(most, Ok(true), seconds),
+            };
+        }
+        assert_eq!((most, failures), (100, 1));
     }
 
     #[cfg(feature = "sqlite")]

@@ -46,6 +46,9 @@ pub enum DatabaseError {
     /// The SQLite file cannot be written: its disk is full, or has failed.
     #[error("cannot write {}: its disk may be full", .0.display())]
     Disk(PathBuf, #[source] sqlx::Error),
+    /// The system has no thread for another connection to the SQLite file.
+    #[error("the system has too few threads for this program")]
+    Threads(#[source] sqlx::Error),
     /// The SQLite file that is only read cannot be opened, or is none.
     #[error("{} has to be a SQLite file that we may read", .0.display())]
     FileToRead(PathBuf, #[source] sqlx::Error),

@@ -151,6 +151,13 @@ pub(crate) enum Numbered {
     AtCommit,
 }
 
+impl Numbered {
+    /// Returns true if as many events were numbered as could be, and more may be left.
+    pub(crate) fn were_most(&self) -> bool {
+        matches!(self, Self::Done(read, _) if read.unnumbered)
+    }
+}
+
 impl From<Option<(HeadRead, i64)>> for Numbered {
     fn from(numbered: Option<(HeadRead, i64)>) -> Self {
         numbered.map_or(Self::Busy, |(read, numbered)| Self::Done(read, numbered))

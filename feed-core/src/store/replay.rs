@@ -5,6 +5,9 @@ use sqlx::{Pool, Transaction};
 use super::answer::Answer;
 use crate::event::Sequence;
 
+/// Where a portion of events ends, by sequence and id: for some the order is that of both, for others that of the ids alone.
+pub(crate) type Place = (Option<Sequence>, String);
+
 /// The statements of a replay. `s` is the subscription's name.
 pub(crate) trait Replay: sqlx::Database {
     /// Returns the parked events after a sequence and an id, by both.
@@ -28,15 +31,15 @@ pub(crate) trait Replay: sqlx::Database {
         reason: &str,
     ) -> impl Answer<()>;
 
-    /// Returns the ids after `after` of events from the sequence `from` on that are claimed, parked or passed over, and that no
-    /// operator has skipped; of all events if `from` is 1. Parked events without a sequence are not among them.
+    /// Returns the next events after `after` of those that are claimed, parked or passed over, and that no operator has skipped: by
+    /// sequence, or all by id if `from` is 1. Parked events without a sequence are not among them.
     fn repeated(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         from: Sequence,
-        after: &str,
+        after: &Place,
         limit: i64,
-    ) -> impl Answer<Vec<String>>;
+    ) -> impl Answer<Vec<Place>>;
 
     /// Drops the claims of events, and what is parked or passed over of them, so that they are applied again.
     fn forget(tx: &mut Transaction<'_, Self>, s: &str, ids: &[&str]) -> impl Answer<()>;
@@ -49,13 +52,13 @@ pub(crate) trait Replay: sqlx::Database {
         last: Sequence,
     ) -> impl Answer<Option<(Sequence, String)>>;
 
-    /// Returns the events after the id `after` that a decision must not repeat, by their ids: id, sequence and subject. These
-    /// are the parked and skipped ones; for a replay those from its sequence on that an operator has skipped.
+    /// Returns the next events after `after` that a decision must not repeat: sequence, id and subject. These are the parked and
+    /// skipped ones, by id; for a replay those that an operator has skipped, by sequence, or all by id if it begins at 1.
     fn decided(
         pool: &Pool<Self>,
         s: &str,
         replay: Option<Sequence>,
-        after: &str,
+        after: &Place,
         limit: i64,
-    ) -> impl Answer<Vec<(String, Option<Sequence>, String)>>;
+    ) -> impl Answer<Vec<(Option<Sequence>, String, String)>>;
 }

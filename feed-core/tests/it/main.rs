@@ -22,6 +22,7 @@ mod failover;
 mod faulty_effect;
 mod feed;
 mod filtered;
+mod full;
 mod history;
 mod host;
 mod lag;

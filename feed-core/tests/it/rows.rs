@@ -430,6 +430,35 @@ async fn data_that_cannot_be_read_is_left_out_until_it_is_corrected<B: Testable>
     running.await.unwrap();
 }
 
+/// By an operator whose role has no other right.
+#[tokio::test]
+async fn the_right_to_update_is_enough_to_correct_an_event() {
+    let fresh = harness::FreshDatabase::postgres().await;
+    let publisher = Publisher::<Postgres>::open(fresh.url()).await;
+    publisher.publish(1).await;
+    let revision = "SELECT revision FROM feed_head";
+    let before = Postgres::numbers(&publisher.database, revision).await[0];
+    let role = format!(
+        "corrector_{}",
+        feed_core::EventId::new().urn().replace(['-', ':'], "_")
+    );
+    fresh
+        .execute(&format!(
+            "CREATE ROLE {role};
+             GRANT SELECT, UPDATE ON feed_event TO {role};
+             SET ROLE {role};
+             CREATE TEMPORARY TABLE feed_head (revision BIGINT);
+             UPDATE feed_event SET data = '{{}}' WHERE sequence = 1;
+             UPDATE feed_event SET subject = 'order/17' WHERE sequence = 1;
+             RESET ROLE;
+             DROP OWNED BY {role};
+             DROP ROLE {role}"
+        ))
+        .await;
+    let after = Postgres::numbers(&publisher.database, revision).await[0];
+    assert_eq!(after, before + 2);
+}
+
 async fn a_corrected_event_is_shown_at_once<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
     publisher.publish(25).await;

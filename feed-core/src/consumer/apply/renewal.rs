@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use crate::http::with_causes;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -13,6 +12,7 @@ use super::instance::Instance;
 use crate::consumer::progress::leases::{Leases, Rebalance, Signals, rebalance};
 use crate::database::notifications::Notifications;
 use crate::database::timeout::TRANSACTION;
+use crate::http::{cannot_store, with_causes};
 use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::CHANNEL;
@@ -33,7 +33,7 @@ pub(crate) async fn keep_leases<B: Backend>(
     leases: &Leases,
     shutdown: &CancellationToken,
 ) {
-    let mut failing = false;
+    let (mut failing, mut is_full) = (false, false);
     let mut notifications = Notifications::<B>::on(CHANNEL);
     loop {
         match failing {
@@ -48,9 +48,16 @@ pub(crate) async fn keep_leases<B: Backend>(
             _ = notifications.next() => {}
         }
         match renew(instance, leases).await {
-            Ok(()) => failing = false,
+            Ok(()) => {
+                failing = false;
+                // A renewal needs no space, as a rule: it proves that there is some only where another one has found none.
+                if std::mem::take(&mut is_full) {
+                    instance.database.health().note_stored();
+                }
+            }
             Err(error) => {
                 instance.database.learn_from(&error);
+                is_full |= cannot_store(&error);
                 if !std::mem::replace(&mut failing, true) {
                     tracing::error!(
                         error = with_causes(&error),
@@ -78,9 +85,7 @@ pub(crate) async fn renew_if_due<B: Backend>(
 pub(crate) async fn renew<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {
     instance.database.check_addresses()?;
     let rebalanced = rebalanced(instance, leases);
-    instance.database.within(TRANSACTION, rebalanced).await?;
-    instance.database.health().note_stored();
-    Ok(())
+    instance.database.within(TRANSACTION, rebalanced).await
 }
 
 async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {

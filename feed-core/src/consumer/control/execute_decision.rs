@@ -28,6 +28,7 @@ use crate::store::Backend;
 use crate::store::consume::{Claim, Heartbeat, Position};
 use crate::store::decide::{Decided, not_carried_out};
 use crate::store::operate::Skip;
+use crate::store::replay::Place;
 
 /// Events that are claimed or forgotten in one transaction, and the pause after it, so that no other writer waits long.
 const AT_ONCE: i64 = 1_000;
@@ -308,19 +309,20 @@ async fn claim_decided<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     replay: Option<Sequence>,
 ) -> Result<(), PollError> {
-    let (instance, mut after) = (&follower.instance, String::new());
+    let (instance, mut after) = (&follower.instance, (replay, String::new()));
     loop {
         let (pool, s, _) = instance.scope();
         let decided = instance
             .database
             .statement(B::decided(pool, s, replay, &after, AT_ONCE))
             .await?;
-        let Some((last, ..)) = decided.last() else {
+        let Some((last, id, _)) = decided.last() else {
             return Ok(());
         };
+        after = (*last, id.clone());
         let claims: Vec<Claim<'_>> = decided
             .iter()
-            .map(|(event_id, sequence, subject)| Claim {
+            .map(|(sequence, event_id, subject)| Claim {
                 event_id,
                 sequence: *sequence,
                 subject,
@@ -332,7 +334,6 @@ async fn claim_decided<B: Backend, E: Effect<B>>(
             tx.commit().await
         };
         instance.database.within(TRANSACTION, claimed).await?;
-        after.clone_from(last);
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -345,7 +346,7 @@ async fn forget<B: Backend, E: Effect<B>>(
     open: &Decided,
     from: Sequence,
 ) -> Result<(), PollError> {
-    let mut after = String::new();
+    let mut after = (Some(from), String::new());
     loop {
         let portion = forget_portion(follower, open, from, &after);
         match follower
@@ -361,20 +362,20 @@ async fn forget<B: Backend, E: Effect<B>>(
     }
 }
 
-/// Returns the id of the last event that was forgotten; `None` at the end, or if the decision is closed.
+/// Returns the place of the last event that was forgotten; `None` at the end, or if the decision is closed.
 async fn forget_portion<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     open: &Decided,
     from: Sequence,
-    after: &str,
-) -> sqlx::Result<Option<String>> {
+    after: &Place,
+) -> sqlx::Result<Option<Place>> {
     let s = &follower.subscription.name;
     let mut tx = follower.instance.database.begin().await?;
     if !B::begin_decision(&mut tx, open.position, Some(UNDER_WAY), UNDER_WAY).await? {
         return Ok(None);
     }
     let repeated = B::repeated(&mut tx, s, from, after, AT_ONCE).await?;
-    let ids: Vec<&str> = repeated.iter().map(String::as_str).collect();
+    let ids: Vec<&str> = repeated.iter().map(|(_, id)| id.as_str()).collect();
     B::forget(&mut tx, s, &ids).await?;
     tx.commit().await?;
     Ok(repeated.into_iter().next_back())

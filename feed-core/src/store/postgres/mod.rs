@@ -71,6 +71,7 @@ impl Operations for Postgres {
         "0019_expand_due",
         "0020_expand_corrected_data",
         "0021_expand_parked_index",
+        "0022_expand_corrected_rights",
     };
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {

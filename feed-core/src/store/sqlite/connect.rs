@@ -1,6 +1,7 @@
 //! Opens a SQLite file, and runs migrations under its write lock.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -69,6 +70,7 @@ impl Open for Sqlite {
             let options = options.create_if_missing(false).read_only(true);
             let reader = open_file(pool_of(SQLITE_READERS), &options).await;
             let reader = reader.map_err(|error| match file.exists() {
+                _ if lacks_thread(&error) => DatabaseError::Threads(error),
                 true => DatabaseError::FileToRead(file.clone(), error),
                 false => DatabaseError::NoSuchFile(file.clone()),
             })?;
@@ -241,9 +243,15 @@ impl Created {
 /// Why the file cannot be used.
 fn unusable(file: &Path, error: sqlx::Error) -> DatabaseError {
     match is_of_the_disk(&error) {
+        _ if lacks_thread(&error) => DatabaseError::Threads(error),
         true => DatabaseError::Disk(file.to_owned(), error),
         false => DatabaseError::File(file.to_owned(), error),
     }
+}
+
+/// Returns true if the connection has got no thread from the system: sqlx 0.9.0 gives each one of its own.
+fn lacks_thread(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Returns false for a database in memory, and for one that SQLite removes when it is closed.

@@ -2,7 +2,7 @@
 
 use super::{Db, Pool, Transaction, is_in, list};
 use crate::event::Sequence;
-use crate::store::replay::Replay;
+use crate::store::replay::{Place, Replay};
 use crate::store::sql::sql;
 
 impl Replay for Db {
@@ -63,16 +63,16 @@ impl Replay for Db {
         tx: &mut Transaction<'_>,
         s: &str,
         from: Sequence,
-        after: &str,
+        after: &Place,
         limit: i64,
-    ) -> sqlx::Result<Vec<String>> {
-        sqlx::query_scalar(match from {
-            ..=1 => sql!("{}", repeated(ALL)),
-            _ => sql!("{}", repeated("AND sequence >= $3")),
+    ) -> sqlx::Result<Vec<Place>> {
+        sqlx::query_as(match from {
+            ..=1 => sql!("{}", repeated(&BY_ID)),
+            _ => sql!("{}", repeated(&BY_SEQUENCE)),
         })
         .bind(s)
-        .bind(after)
-        .bind(from)
+        .bind(after.0)
+        .bind(&after.1)
         .bind(limit)
         .fetch_all(&mut **tx)
         .await
@@ -128,45 +128,61 @@ impl Replay for Db {
         pool: &Pool,
         s: &str,
         replay: Option<Sequence>,
-        after: &str,
+        after: &Place,
         limit: i64,
-    ) -> sqlx::Result<Vec<(String, Option<Sequence>, String)>> {
+    ) -> sqlx::Result<Vec<(Option<Sequence>, String, String)>> {
         sqlx::query_as(match replay {
-            None => sql!("{}", decided("")),
-            Some(..=1) => sql!("{}", decided("AND skipped_by IS NOT NULL")),
-            Some(_) => sql!(
-                "{}",
-                decided("AND skipped_by IS NOT NULL AND sequence >= $4")
-            ),
+            None => sql!("{}", decided(&BY_ID, &["feed_skip", "feed_parked"], "")),
+            Some(..=1) => sql!("{}", decided(&BY_ID, &["feed_skip"], SKIPPED)),
+            Some(_) => sql!("{}", decided(&BY_SEQUENCE, &["feed_skip"], SKIPPED)),
         })
         .bind(s)
-        .bind(after)
+        .bind(after.0)
+        .bind(&after.1)
         .bind(limit)
-        .bind(replay)
         .fetch_all(pool)
         .await
     }
 }
 
-// A condition that some values of a parameter meet always, and others by the sequence, would keep PostgreSQL from the index of
-// sequences, in the plan that it keeps. So there is a text for each.
+/// An order of events, and the condition for those after a [`Place`]. In the plan that PostgreSQL keeps, the index of sequences
+/// serves nothing that is in the order of the ids.
+struct By {
+    order: &'static str,
+    after: &'static str,
+}
 
-/// A replay of all events.
-const ALL: &str = "AND CAST($3 AS BIGINT) <= 1";
+/// For all events, also those without a sequence.
+const BY_ID: By = By {
+    order: "event_id",
+    after: "event_id > $3 AND COALESCE(CAST($2 AS BIGINT), 0) >= 0",
+};
 
-/// Returns the text of [`Replay::repeated`] for the events `from` a sequence on.
-fn repeated(from: &str) -> String {
-    let events_in = |table: &str, also: &str| {
-        format!(
-            "SELECT * FROM (SELECT event_id FROM {table}
-                            WHERE subscription = $1 AND event_id > $2 {from} {also}
-                            ORDER BY event_id LIMIT $4) AS {table}"
-        )
-    };
+const BY_SEQUENCE: By = By {
+    order: "sequence, event_id",
+    after: "(sequence, event_id) > ($2, $3)",
+};
+
+/// Those that an operator has skipped.
+const SKIPPED: &str = "AND skipped_by IS NOT NULL";
+
+/// Returns the text for the next events of a table that meet a condition.
+fn events_in(table: &str, columns: &str, by: &By, also: &str) -> String {
+    let By { order, after } = by;
+    format!(
+        "SELECT * FROM (SELECT {columns} FROM {table}
+                        WHERE subscription = $1 AND {after} {also}
+                        ORDER BY {order} LIMIT $4) AS {table}"
+    )
+}
+
+/// Returns the text of [`Replay::repeated`].
+fn repeated(by: &By) -> String {
+    let events_in = |table, also| events_in(table, "sequence, event_id", by, also);
     format!(
         "SELECT -- replay::repeated
-         event_id FROM ({claims} UNION {parked} UNION {passed_over}) AS repeated
-         ORDER BY event_id LIMIT $4",
+         sequence, event_id FROM ({claims} UNION {parked} UNION {passed_over}) AS repeated
+         ORDER BY {order} LIMIT $4",
         claims = events_in(
             "feed_claim",
             "AND NOT EXISTS (SELECT 1 FROM feed_skip
@@ -178,23 +194,22 @@ fn repeated(from: &str) -> String {
                                AND feed_parked.sequence IS NULL)"
         ),
         parked = events_in("feed_parked", "AND sequence IS NOT NULL"),
-        passed_over = events_in("feed_skip", "AND skipped_by IS NULL")
+        passed_over = events_in("feed_skip", "AND skipped_by IS NULL"),
+        order = by.order
     )
 }
 
-/// Returns the text of [`Replay::decided`] for these `skipped` events.
-fn decided(skipped: &str) -> String {
+/// Returns the text of [`Replay::decided`] for the events in `tables` that meet a condition.
+fn decided(by: &By, tables: &[&str], also: &str) -> String {
+    let events: Vec<String> = tables
+        .iter()
+        .map(|table| events_in(table, "sequence, event_id, subject", by, also))
+        .collect();
     format!(
         "SELECT -- claim::decided
-         event_id, sequence, subject FROM (
-             SELECT * FROM (SELECT event_id, sequence, subject FROM feed_skip
-                            WHERE subscription = $1 AND event_id > $2 {skipped}
-                            ORDER BY event_id LIMIT $3) AS skipped
-             UNION ALL
-             SELECT * FROM (SELECT event_id, sequence, subject FROM feed_parked
-                            WHERE subscription = $1 AND event_id > $2 AND CAST($4 AS BIGINT) IS NULL
-                            ORDER BY event_id LIMIT $3) AS parked
-         ) AS decided
-         ORDER BY event_id LIMIT $3"
+         sequence, event_id, subject FROM ({events}) AS decided
+         ORDER BY {order} LIMIT $4",
+        events = events.join(" UNION ALL "),
+        order = by.order
     )
 }
