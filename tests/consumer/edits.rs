@@ -210,14 +210,15 @@ async fn by_change<B: Recording>(url: &str, newest: u32) -> (Fake, Reader<B>, Ch
 
 /// As of a clock that is ahead. It is corrected then.
 async fn a_wrong_date_hides_no_later_entry<B: Recording>(url: &str) {
-    let (fake, mut reader, mut changes) = by_change::<B>(url, FIRST).await;
-    for (number, at) in [(5, 90_000), (5, 1_000), (FIRST + 1, 1_001)] {
+    let first = 90;
+    let (fake, mut reader, mut changes) = by_change::<B>(url, first).await;
+    for (number, at) in [(5, 80_000), (5, 1_000), (first + 1, 1_001)] {
         changes.insert(number, at);
         serve_by_change(&fake, &changes, 0);
         reader.drain().await;
     }
-    let newest = FIRST + 6;
-    changes.extend((FIRST + 2..=newest).map(|n| (n, 1_000 + n)));
+    let newest = first + 6;
+    changes.extend((first + 2..=newest).map(|n| (n, 1_000 + n)));
     changes.extend((1..=3 * PAGE).map(|n| (n, 2_000 + n)));
     serve_by_change(&fake, &changes, 0);
     has_all(&mut reader, newest, "after the edits").await;
