@@ -152,6 +152,11 @@ async fn oldest_kept<B: Backend, E: Effect<B>>(
     if state.begins != Some(0) {
         return Ok(None);
     }
+    // Of each of several feeds, every instance has claimed what is in its own partitions alone.
+    let epochs = B::epochs(pool, s);
+    if follower.instance.database.statement(epochs).await?.len() > 1 {
+        return Ok(None);
+    }
     let kept = B::oldest_claim(pool, s, state.sequence - MARGIN, state.sequence);
     let kept = follower.instance.database.statement(kept).await?;
     let Some((sequence, id)) = kept.filter(|(sequence, _)| *sequence > 1) else {
