@@ -1,6 +1,8 @@
 //! Feeds of others, without sequences, whose old entries were edited after the newest one was published: these
 //! edits hide no entry, stop no consumer, and cost no request for each poll.
 
+use std::collections::BTreeMap;
+
 use feed_core::consumer::{Subscription, Tail, TailFrom};
 use harness::fake::{Fake, Reply};
 
@@ -12,6 +14,9 @@ harness::on_both_databases! {
     edits_beside_the_newest_entry_cost_no_page
     a_bulk_edit_is_read_through_once
     a_bulk_edit_beside_new_entries_continues
+    a_wrong_date_hides_no_later_entry
+    a_bulk_edit_during_a_walk_halts_nothing
+    edits_that_move_the_newest_entries_out_of_the_head_are_read_through_once
 }
 
 /// The first entries: more than a window remembers.
@@ -170,6 +175,83 @@ async fn a_bulk_edit_beside_new_entries_continues<B: Recording>(url: &str) {
             has_all(&mut reader, FIRST + new, &name).await;
         }
     }
+}
+
+/// When each entry was changed last.
+type Changes = BTreeMap<u32, u32>;
+
+/// Serves a feed in the order of its last changes, from this page on.
+fn serve_by_change(fake: &Fake, changes: &Changes, from: usize) {
+    let mut listed: Vec<(u32, u32)> = changes.iter().map(|(n, at)| (*at, *n)).collect();
+    listed.sort_unstable_by(|one, other| other.cmp(one));
+    let pages: Vec<_> = listed.chunks(PAGE as usize).collect();
+    for (number, page) in pages.iter().enumerate().skip(from) {
+        let entries: String = page.iter().map(|(at, n)| format!(" {n}'{at}")).collect();
+        let page = match number + 1 < pages.len() {
+            true => feed(&entries).link("next", &format!("/{}", number + 1)),
+            false => feed(&entries),
+        };
+        let path = match number {
+            0 => "/feed".to_owned(),
+            number => format!("/{number}"),
+        };
+        fake.at(&path, Reply::feed(page.xml()));
+    }
+}
+
+/// A feed in the order of its last changes, and a reader that has taken all of it.
+async fn by_change<B: Recording>(url: &str, newest: u32) -> (Fake, Reader<B>, Changes) {
+    let (fake, changes) = (Fake::start().await, (1..=newest).map(|n| (n, n)).collect());
+    serve_by_change(&fake, &changes, 0);
+    let mut reader = Reader::<B>::of("by change", url, &fake.url("/feed")).await;
+    has_all(&mut reader, newest, "at first").await;
+    (fake, reader, changes)
+}
+
+/// As of a clock that is ahead. It is corrected then.
+async fn a_wrong_date_hides_no_later_entry<B: Recording>(url: &str) {
+    let first = 90;
+    let (fake, mut reader, mut changes) = by_change::<B>(url, first).await;
+    for (number, at) in [(5, 80_000), (5, 1_000), (first + 1, 1_001)] {
+        changes.insert(number, at);
+        serve_by_change(&fake, &changes, 0);
+        reader.drain().await;
+    }
+    let newest = first + 6;
+    changes.extend((first + 2..=newest).map(|n| (n, 1_000 + n)));
+    changes.extend((1..=3 * PAGE).map(|n| (n, 2_000 + n)));
+    serve_by_change(&fake, &changes, 0);
+    has_all(&mut reader, newest, "after the edits").await;
+}
+
+/// The pages behind the head show what is newer than it.
+async fn a_bulk_edit_during_a_walk_halts_nothing<B: Recording>(url: &str) {
+    let (fake, mut reader, mut changes) = by_change::<B>(url, FIRST).await;
+    let newest = FIRST + 25;
+    changes.extend((FIRST + 1..=newest).map(|n| (n, 1_000 + n)));
+    serve_by_change(&fake, &changes, 0);
+    changes.extend((1..=60).map(|n| (n, 2_000 + n)));
+    serve_by_change(&fake, &changes, 1);
+    has_all(&mut reader, newest, "before the edits").await;
+    changes.insert(newest + 1, 3_000);
+    serve_by_change(&fake, &changes, 0);
+    has_all(&mut reader, newest + 1, "after the edits").await;
+}
+
+async fn edits_that_move_the_newest_entries_out_of_the_head_are_read_through_once<B: Recording>(
+    url: &str,
+) {
+    let newest = 90;
+    let (fake, mut reader, mut changes) = by_change::<B>(url, newest).await;
+    changes.extend((1..=56).map(|n| (n, 1_000 + n)));
+    serve_by_change(&fake, &changes, 0);
+    reader.drain().await;
+    fake.news();
+    reader.drain().await;
+    assert_eq!(fake.targets(), ["/feed"]);
+    changes.insert(newest + 1, 2_000);
+    serve_by_change(&fake, &changes, 0);
+    has_all(&mut reader, newest + 1, "after the edits").await;
 }
 
 #[tokio::test]

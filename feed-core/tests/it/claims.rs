@@ -22,6 +22,7 @@ on_both_databases! {
     a_claim_that_is_gone_lets_nothing_happen_twice
     events_whose_claims_were_swept_are_not_repeated
     a_feed_with_another_event_is_read_from_its_first_one
+    events_of_two_feeds_are_read_from_the_first_one
     what_was_decided_stays_so_without_its_claim
     a_decision_claims_what_is_decided
     nothing_is_swept_while_a_decision_is_open
@@ -117,6 +118,19 @@ async fn a_feed_with_another_event_is_read_from_its_first_one<B: Testable>(url: 
     B::run(&scene.database, other).await;
     from_start(&scene.database, &mut consumer, 20).await;
     assert_eq!(B::numbers(&scene.database, REPEATED).await, [16]);
+}
+
+/// As of an instance that was cut off while the feed was restored: its partitions have taken nothing of the new one.
+async fn events_of_two_feeds_are_read_from_the_first_one<B: Testable>(url: &str) {
+    let scene = Scene::<B>::new(url).await;
+    let mut consumer = with_swept_claims(&scene).await;
+    B::run(
+        &scene.database,
+        "UPDATE feed_partition SET epoch = 'another' WHERE partition = 3",
+    )
+    .await;
+    from_start(&scene.database, &mut consumer, 20).await;
+    assert_eq!(B::numbers(&scene.database, REPEATED).await, [15]);
 }
 
 /// A consumer that has taken twenty events; the claims of fifteen were swept.

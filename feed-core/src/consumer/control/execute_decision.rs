@@ -149,8 +149,10 @@ async fn oldest_kept<B: Backend, E: Effect<B>>(
     let (pool, s, _) = follower.instance.scope();
     let state = B::subscription_state(pool, s);
     let state = follower.instance.database.statement(state).await?;
-    // What came before the subscription began has not been taken.
-    if state.begins != Some(0) {
+    let epochs = B::epochs(pool, s);
+    let epochs = follower.instance.database.statement(epochs).await?;
+    // What came before the subscription began has not been taken; of two feeds, each instance has taken its own part.
+    if state.begins != Some(0) || epochs.len() > 1 {
         return Ok(None);
     }
     let kept = B::oldest_claim(pool, s, state.sequence - MARGIN, state.sequence);

@@ -86,9 +86,22 @@ impl fmt::Display for Selection {
             (None, None) => {}
         }
         if let Some(cause) = &self.cause {
-            write!(f, " that failed for cause {:08x}", stable_hash(cause) >> 32)?;
+            write!(f, " that failed for cause {}", digest(cause))?;
         }
         Ok(())
+    }
+}
+
+/// Returns what names a cause in a decision.
+fn digest(cause: &str) -> String {
+    format!("{:08x}", stable_hash(cause) >> 32)
+}
+
+impl Cause {
+    /// Returns what names this cause in a decision, as a [`Selection`] is displayed.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        digest(&self.cause)
     }
 }
 

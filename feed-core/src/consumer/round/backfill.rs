@@ -158,8 +158,7 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
         common,
         ..Backfill::default()
     };
-    let mut documents = backlog.documents.iter();
-    if let Some(shown) = documents.find(|one| !one.entries.is_empty()) {
+    if backlog.ids().next().is_some() {
         let lost = ends.clone().filter(|(end, _)| end.is_none());
         let lost: Vec<&Search> = lost.map(|(_, one)| &one.search).collect();
         backfill.outdated = match lost.as_slice() {
@@ -167,7 +166,7 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
                 all_known
                     && sought
                         .iter()
-                        .any(|one| !one.search.window.is_shown_in(shown))
+                        .any(|one| !one.search.window.is_shown_in(&backlog.documents))
             }
             // As long as it shows nothing else, nothing can be taken too early. Many entries may have been edited.
             lost => all_claimed && lost.iter().any(|search| !search.is_mostly_shown()),

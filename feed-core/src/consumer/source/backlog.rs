@@ -71,8 +71,7 @@ impl Backlog {
 
     /// Returns the window of the newest document with entries. It remembers those of all documents.
     pub(crate) fn window(&self) -> Option<Window> {
-        let windows = self.documents.iter().filter_map(Window::of);
-        windows.reduce(Window::after)
+        Window::of(&self.documents)
     }
 
     /// Returns the new entries of one document that `holds` selects, and of which no document has a later version or a

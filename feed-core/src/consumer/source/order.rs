@@ -36,6 +36,11 @@ impl Order {
         }
     }
 
+    /// Returns true if most of a document's entries are listed by their last changes, newest first.
+    pub(super) fn is_by_update(listed: &[&FoundEntry]) -> bool {
+        2 * longest_rise(listed, |entry| Reverse(entry.updated)).len() > listed.len()
+    }
+
     /// Returns true if `old` is on the old side of all of `fresh`.
     pub(super) fn allows(self, old: &FoundEntry, fresh: &[&FoundEntry]) -> bool {
         match self {

@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fmt;
+use std::iter::repeat;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
@@ -23,7 +24,7 @@ const NEWEST: usize = 3;
 
 /// The entries that a window remembers: those of two documents, since pages end elsewhere after each
 /// new entry. At least so many, since the head of an archived feed may be short; at most so many,
-/// since each partition stores ten bytes for each.
+/// since each partition stores some sixteen bytes for each.
 const REMEMBERED: RangeInclusive<usize> = 100..=1_000;
 
 /// The newest entries of a feed at one moment. Its text is stored as the anchor of a position.
@@ -36,21 +37,41 @@ pub(crate) struct Window {
     /// When the newest one was changed last. Older versions stored no date.
     #[serde(default)]
     updated: Option<DateTime<Utc>>,
-    /// The latest change of any entry that was shown up to then. Older versions stored none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    changed: Option<DateTime<Utc>>,
     /// Hashes of the ids of the newest entries that were shown up to then, newest first. Older versions
     /// stored none.
     #[serde(default)]
     remembered: Vec<u32>,
+    /// For each of these a hash of the date with which it was shown; 0 if that is not known. A latest date of all entries
+    /// would not do in place of it: one wrong date in the future would hide each later edit. Older versions stored none.
+    #[serde(default)]
+    versions: Vec<u16>,
     /// A hash of the address of the newest page, in an archive. Older versions stored none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     archive: Option<u32>,
 }
 
 impl Window {
-    /// Returns the window of `document`; `None` if it is empty.
-    pub(crate) fn of(document: &Document) -> Option<Self> {
+    /// Returns the window of documents, newest first, which is that of the first one with entries; `None` if there is none. It
+    /// remembers the entries of all.
+    pub(crate) fn of(documents: &[Document]) -> Option<Self> {
+        let is_empty = |document: &&Document| document.entries.is_empty();
+        let mut documents = documents.iter().skip_while(is_empty);
+        let head = documents.next()?;
+        // What was read after the head may have been edited in between, and in a feed that is ordered by edits so be moved to
+        // before new entries. It then has a later date than most of the head, of which a few may be pinned, or be dated ahead.
+        let mut dates: Vec<_> = head.entries.iter().map(|entry| entry.updated).collect();
+        dates.sort_unstable();
+        let usual = dates[(dates.len() - 1) / 2];
+        let may_move = Order::is_by_update(&head.listed());
+        let further = documents.flat_map(|document| document.entries.iter().rev());
+        let further = further.map(|entry| match may_move && entry.updated > usual {
+            true => (hash(&entry.id), 0),
+            false => (hash(&entry.id), version(entry)),
+        });
+        Some(Self::of_one(head).remember(further))
+    }
+
+    fn of_one(document: &Document) -> Self {
         let listed = document.listed();
         // An old entry that was edited may have the latest date, and one that is pinned the first place.
         let (_, mut newest) = Order::of_most(&listed);
@@ -58,36 +79,33 @@ impl Window {
             newest = listed.clone();
             newest.sort_by_key(|entry| Reverse(entry.published));
         }
-        let ids = newest.iter().map(|entry| entry.id.as_str());
+        let ids = newest.iter().take(NEWEST).map(|entry| entry.id.clone());
         let window = Self {
             shown: document.entries.len(),
-            newest: ids.clone().take(NEWEST).map(str::to_owned).collect(),
+            newest: ids.collect(),
             updated: newest.first().map(|entry| entry.updated),
-            changed: listed.iter().map(|entry| entry.updated).max(),
             remembered: Vec::new(),
+            versions: Vec::new(),
             archive: archive_of(document),
         };
-        let ids = ids.chain(ids_of(document)).map(hash);
-        (window.shown > 0).then(|| window.remember(ids))
+        let entries = newest.into_iter().chain(document.entries.iter().rev());
+        window.remember(entries.map(|entry| (hash(&entry.id), version(entry))))
     }
 
-    /// Remembers what `before` does, which was shown before, or on an older page.
-    pub(crate) fn after(mut self, before: Self) -> Self {
-        self.changed = self.changed.max(before.last_change());
-        self.remember(before.remembered)
+    /// Remembers what `before` does, which was shown before.
+    pub(crate) fn after(self, before: Self) -> Self {
+        let versions = before.versions.into_iter().chain(repeat(0));
+        self.remember(before.remembered.into_iter().zip(versions))
     }
 
-    /// Returns the date behind which an entry was edited since it was shown.
-    fn last_change(&self) -> Option<DateTime<Utc>> {
-        self.changed.or(self.updated)
-    }
-
-    fn remember(mut self, older: impl IntoIterator<Item = u32>) -> Self {
+    fn remember(mut self, older: impl IntoIterator<Item = (u32, u16)>) -> Self {
         let most = (2 * self.shown).clamp(*REMEMBERED.start(), *REMEMBERED.end());
         let mut known: HashSet<u32> = self.remembered.iter().copied().collect();
-        let older = older.into_iter().filter(|hash| known.insert(*hash));
-        self.remembered.extend(older);
-        self.remembered.truncate(most);
+        let older = older.into_iter().filter(|(hash, _)| known.insert(*hash));
+        let room = most.saturating_sub(self.remembered.len());
+        let (ids, versions): (Vec<u32>, Vec<u16>) = older.take(room).unzip();
+        self.remembered.extend(ids);
+        self.versions.extend(versions);
         self
     }
 
@@ -97,15 +115,15 @@ impl Window {
             shown: usize::MAX,
             newest: vec![text.to_owned()],
             updated: None,
-            changed: None,
             remembered: Vec::new(),
+            versions: Vec::new(),
             archive: None,
         })
     }
 
-    /// Returns true if `document` contains one of the newest entries.
-    pub(crate) fn is_shown_in(&self, document: &Document) -> bool {
-        let mut entries = document.entries.iter();
+    /// Returns true if one of the newest entries is in one of `documents`.
+    pub(crate) fn is_shown_in(&self, documents: &[Document]) -> bool {
+        let mut entries = documents.iter().flat_map(|document| &document.entries);
         entries.any(|entry| self.newest.contains(&entry.id))
     }
 
@@ -122,6 +140,22 @@ impl Window {
             false => remembered.contains(&hash(id)),
         };
         ids_of(document).filter(is_known).collect()
+    }
+
+    /// Returns true if an entry that is known was edited since it was shown. A window of an older version takes each for it
+    /// that changed after the newest one.
+    fn is_edited(&self, entry: &FoundEntry) -> bool {
+        let id = hash(&entry.id);
+        let mut versions = self.remembered.iter().zip(&self.versions);
+        match self.versions.is_empty() {
+            true => self.updated.is_some_and(|before| entry.updated > before),
+            false => {
+                versions
+                    .find(|(known, _)| **known == id)
+                    .map(|(_, shown)| *shown)
+                    != Some(version(entry))
+            }
+        }
     }
 
     /// Returns what `document` shows of this window, of which `expected` entries were in no newer document. If it is the head of an
@@ -152,11 +186,10 @@ impl Window {
         // So many entries are not pinned, or edited and moved up. A document may show more than is remembered. Many may be
         // edited at once: these prove nothing where an older page can show more, unless the newest one shows that none has moved.
         let has_older = document.has_older();
-        let last_change = self.last_change().filter(|_| has_older && !in_place);
         let proves = |entry: &&FoundEntry| {
-            let is_edited = last_change.is_some_and(|before| entry.updated > before);
             let id = entry.id.as_str();
-            further.contains(id) && known.contains(id) && !is_edited
+            let is_old = further.contains(id) && known.contains(id);
+            is_old && (in_place || !has_older || !self.is_edited(entry))
         };
         let known_further = document.entries.iter().filter(proves).count();
         let half_is_known = known_further > 0 && 2 * known_further >= further.len().min(expected);
@@ -327,6 +360,12 @@ fn hash(id: &str) -> u32 {
     (hash ^ hash >> 32) as u32
 }
 
+/// Returns what is stored of an entry's date, which each edit changes.
+fn version(entry: &FoundEntry) -> u16 {
+    let date = entry.updated.timestamp_micros().to_string();
+    (hash(&date) as u16).max(1)
+}
+
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
@@ -368,8 +407,7 @@ mod tests {
     }
 
     fn is_continued(before: &Document, after: &Document) -> bool {
-        let window = Window::of(before).expect("entries");
-        let window = Window::parse(&window.to_string());
+        let window = Window::parse(&Window::of_one(before).to_string());
         // Another instance has taken everything meanwhile.
         let all = ids_of(after).collect();
         let known = window.known_in(after, &all);
@@ -482,14 +520,14 @@ mod tests {
             document(&numbers.collect::<Vec<_>>().join(" "))
         };
         let (before, middle) = (numbers(1, 9), numbers(10, 19));
-        let window = Window::of(&numbers(20, 21)).expect("entries");
-        let window = window.after(Window::of(&middle).expect("entries"));
-        let window = window.after(Window::of(&before).expect("entries"));
+        let window = Window::of(&[numbers(20, 21), middle.clone()]).expect("entries");
+        let window = window.after(Window::of_one(&before));
         let known = |document| window.known_in(document, &HashSet::new()).len();
         assert_eq!([known(&before), known(&middle)], [9, 10]);
         assert_eq!(known(&numbers(18, 25)), 4);
-        let window = window.remember(0..2_000);
-        assert_eq!(window.remembered.len(), *REMEMBERED.start());
+        let window = window.remember((0..2_000).zip(repeat(1)));
+        let remembered = [window.remembered.len(), window.versions.len()];
+        assert_eq!(remembered, [*REMEMBERED.start(); 2]);
     }
 
     /// It has no hashes of what was shown.
@@ -501,18 +539,47 @@ mod tests {
         assert_eq!(window.known_in(&after, &claimed), HashSet::from(["7", "6"]));
     }
 
+    /// The ids of the entries in `document` that were edited since they were shown.
+    fn edited_in(window: &Window, document: &str) -> Vec<String> {
+        let document = self::document(document);
+        let is_edited = |entry: &&FoundEntry| window.is_edited(entry);
+        let edited = document.listed().into_iter().filter(is_edited);
+        edited.map(|entry| entry.id.clone()).collect()
+    }
+
+    /// A wrong date, or one of a clock that is ahead, hides no later edit.
+    #[test]
+    fn an_edit_is_another_date_than_the_one_that_was_shown() {
+        let window = Window::of_one(&document("10 9 8 7'59 6 5"));
+        let window = Window::of_one(&document("11 10 9 8")).after(window);
+        let window = Window::parse(&window.to_string());
+        assert_eq!(
+            edited_in(&window, "8'20 11 10 9 7'21 6 5'22"),
+            ["8", "7", "5"]
+        );
+        assert!(edited_in(&window, "11 10 9 8 7'59 6 5").is_empty());
+    }
+
+    /// They were moved to before entries that the head did not show yet.
+    #[test]
+    fn an_edit_between_two_documents_of_a_walk_counts_as_not_shown() {
+        let pages = ["1'59 12 11 10", "9'21 8'20 7 6"].map(document);
+        let window = Window::of(&pages).expect("entries");
+        assert_eq!(
+            edited_in(&window, "9'21 8'20 1'59 12 11 10 7 6"),
+            ["9", "8"]
+        );
+    }
+
     /// It has the date of the newest entry alone.
     #[test]
     fn a_window_of_an_older_version_is_as_old_as_its_newest_entry() {
-        let window = Window::of(&document("10 9 8'12")).expect("entries");
-        let older = Window {
-            changed: None,
-            ..window.clone()
-        };
-        let [window, older] = [window, older].map(|window| Window::parse(&window.to_string()));
-        assert_ne!(window.last_change(), window.updated);
-        assert_eq!(older.last_change(), older.updated);
-        assert_eq!(older.clone().after(window.clone()).changed, window.changed);
+        let window = Window::parse(
+            "{\"shown\":3,\"newest\":[\"10\"],\"updated\":\"2026-05-01T00:10:00Z\",\"changed\":\"2099-01-01T00:00:00Z\"}",
+        );
+        assert_eq!(edited_in(&window, "10 9'11 8'12 7'9"), ["9", "8"]);
+        let window = Window::of_one(&document("11 10")).after(window);
+        assert_eq!(edited_in(&window, "11 10'12"), ["10"]);
     }
 
     #[test]

@@ -92,10 +92,11 @@ fn show(preview: &Preview, would: &str) -> Result<Done, CommandError> {
     }
     let mut text = format!("{} {would}.\n\n", counted(preview.events, "event"));
     let causes = preview.causes.iter().map(|of| {
-        let columns = [grouped(of.events), moment(of.since), of.subject.clone()];
+        let (events, since) = (grouped(of.events), moment(of.since));
+        let columns = [events, since, of.digest(), of.subject.clone()];
         (columns, Some(of.cause.as_str()))
     });
-    text += &table(["Events", "Since", "Such as"], causes, "");
+    text += &table(["Events", "Since", "Cause", "Such as"], causes, "");
     let types = preview.types.iter().map(|of| {
         let name = of.event_type.as_deref().unwrap_or("none is known");
         ([grouped(of.events), name.to_owned()], None::<&str>)

@@ -209,11 +209,12 @@ pub(super) async fn parked<B: Backend>(
             let columns = [
                 grouped(cause.events),
                 moment(cause.since),
+                cause.digest(),
                 cause.subject.clone(),
             ];
             (columns, Some(cause.cause.as_str()))
         });
-        blocks.insert(0, table(["Events", "Since", "Such as"], rows, ""));
+        blocks.insert(0, table(["Events", "Since", "Cause", "Such as"], rows, ""));
     }
     let more = status.parked - causes.len().min(listing.limit as usize) as i64;
     if more > 0 {

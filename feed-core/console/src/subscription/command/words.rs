@@ -12,7 +12,7 @@ pub(in crate::subscription) const MOST: u32 = 1000;
 /// The meaning of each way to resume after a halt.
 pub(in crate::subscription) const KEEP: &str =
     "Resume from the stored cursor; the feed has been repaired, or its address was wrong";
-pub(in crate::subscription) const FROM_START: &str = "Take all events of the feed, from the first one on; effects that are still there are not doubled, by their own unique key";
+pub(in crate::subscription) const FROM_START: &str = "Take all events of the feed, from the first one on, or after those that are known to have been taken; effects that are still there are not doubled, by their own unique key";
 pub(in crate::subscription) const FROM_NOW: &str = "Resume from the next new event; earlier events that were not taken are never taken: an erasure among them \
      leaves the person's data here";
 

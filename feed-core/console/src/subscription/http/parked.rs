@@ -137,7 +137,7 @@ fn chosen(base: &BaseUrl, selection: &Selection, preview: &Preview) -> Markup {
                     td.number { (grouped(of.events)) }
                     td {
                         a href=(narrowed(base, selection, |s| s.cause = Some(of.cause.clone()))) { (of.cause) }
-                        p.reason { "such as " (about(base, &of.subject)) }
+                        p.reason { "such as " (about(base, &of.subject)) "; in decisions " (of.digest()) }
                     }
                     td { (instant(of.since)) }
                 }))

@@ -113,7 +113,7 @@ pub(super) fn causes(base: &BaseUrl, causes: &[Cause], as_of: DateTime<Utc>) -> 
                     (counted(cause.events, "event")) " such as " (about(base, &cause.subject))
                 }
                 p.reason.bad { (cause.cause) }
-                p.quiet { "Since " (instant(cause.since)) "." }
+                p.quiet { "Since " (instant(cause.since)) ". Decisions name this cause " (cause.digest()) "." }
                 @let selection = Selection::of_cause(&cause.cause);
                 p { a href={ (base.path("status/parked")) "?" (selected::query(&selection)) } { "Look at them" } }
                 (decide_many(
