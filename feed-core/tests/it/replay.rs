@@ -96,20 +96,22 @@ async fn no_plan_of_a_replay_reads_the_events_before_it() {
         "{}&options=-cenable_seqscan=off -cjit=off -cplan_cache_mode=force_generic_plan",
         fresh.url()
     );
-    // The last parameters are in place of constants.
-    for (statement, index, parameters) in [
-        ("claim::decided", "feed_skip_by_sequence", ""),
-        ("replay::repeated", "feed_claim_by_sequence", ", 1, 1"),
+    for (statement, index) in [
+        ("claim::decided", "feed_skip_by_sequence"),
+        ("replay::repeated", "feed_claim_by_sequence"),
     ] {
         let text = format!(
             "SELECT query FROM pg_stat_statements
              JOIN pg_database ON pg_database.oid = dbid AND datname = current_database()
              WHERE query LIKE 'SELECT -- {statement}%'"
         );
-        let text = tables::texts(fresh.url(), &text).await;
+        let text = tables::texts(fresh.url(), &text).await.concat();
         let mut session = PgConnection::connect(&url).await.unwrap();
-        let prepared = format!("PREPARE kept AS {}", text.concat());
+        let prepared = format!("PREPARE kept AS {text}");
         session.execute(AssertSqlSafe(prepared)).await.unwrap();
+        // The module may have put further parameters in place of constants.
+        let constants = (5..10).filter(|n| text.contains(&format!("${n}")));
+        let parameters = ", 1".repeat(constants.count());
         let explain = format!("EXPLAIN EXECUTE kept ('order', 9990, '', 1000{parameters})");
         let plan = session.fetch_all(AssertSqlSafe(explain)).await.unwrap();
         let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
