@@ -173,8 +173,8 @@ pub(crate) struct Reported {
     pub(crate) head: Option<Sequence>,
     /// All events that were published before are taken, as far as live instances know, or the last ones did.
     pub(crate) taken_until: Option<DateTime<Utc>>,
-    /// Since when there is a partition that no instance holds, beside live ones.
-    pub(crate) unowned_since: Option<DateTime<Utc>>,
+    /// Since when there is a partition, beside live instances, that none of them holds, or one without contact since its start.
+    pub(crate) unknown_since: Option<DateTime<Utc>>,
     pub(crate) last_contact: Option<DateTime<Utc>>,
     /// When the first of the known instances started.
     pub(crate) started: Option<DateTime<Utc>>,
@@ -196,7 +196,7 @@ impl Reported {
 
     /// Returns until when all events are taken, as far as is known.
     pub(crate) fn all_taken_until(&self) -> Option<DateTime<Utc>> {
-        let known = [self.taken_until, self.unowned_since];
+        let known = [self.taken_until, self.unknown_since];
         known.into_iter().flatten().min()
     }
 }

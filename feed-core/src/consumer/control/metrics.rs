@@ -75,7 +75,7 @@ fn shared(subscription: (&'static str, &str), progress: &Progress) -> Vec<Metric
     );
     gauge(
         "subscription_waiting_events",
-        "Later events of their subjects, which wait for them; up to 10,000 together.",
+        "Later events of their subjects, which wait for them; up to 10,000.",
         progress.waiting as f64,
     );
     gauge(

@@ -165,7 +165,7 @@ mod tests {
             reported: Reported {
                 head,
                 taken_until: until.map(after),
-                unowned_since: None,
+                unknown_since: None,
                 last_contact: None,
                 started: Some(begun),
                 instances: 1,

@@ -49,7 +49,7 @@ impl Operate for Db {
     async fn subscription_state(pool: &Pool, s: &str) -> sqlx::Result<SubscriptionState> {
         sqlx::query_as(sql!(
             "SELECT -- subscription::standing
-             lowest.epoch, COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head, taken_until, unowned_since,
+             lowest.epoch, COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head, taken_until, unknown_since,
                     last_contact, started,
                     (SELECT last_error FROM feed_instance
                      WHERE subscription = $1 AND last_error IS NOT NULL
@@ -96,7 +96,7 @@ impl Operate for Db {
     async fn progress(pool: &Pool, s: &str) -> sqlx::Result<Progress> {
         sqlx::query_as(sql!(
             "SELECT -- subscription::progress
-             COALESCE(lowest.sequence, 0) AS sequence, head, taken_until, unowned_since, last_contact,
+             COALESCE(lowest.sequence, 0) AS sequence, head, taken_until, unknown_since, last_contact,
                     started, instances, retired, parked, waiting,
                     EXISTS (SELECT 1 FROM feed_subscription
                             WHERE name = $1 AND halted IS NOT NULL) AS halted,
@@ -443,15 +443,19 @@ fn reported() -> String {
     };
     let (taken_until, last_contact) = (not_later("taken_until"), not_later("last_contact"));
     let live = format!("alive_until > {NOW} AND retired_at IS NULL");
-    let holds = "EXISTS (SELECT 1 FROM feed_partition AS held
-                         WHERE held.subscription = $1 AND held.lease_owner = feed_instance.instance)";
     format!(
         "(SELECT max(head_sequence) AS head,
-                 COALESCE(min(COALESCE({taken_until}, CASE WHEN {holds} THEN started_at END)) FILTER (WHERE {live}),
-                          max({taken_until})) AS taken_until,
+                 COALESCE(min({taken_until}) FILTER (WHERE {live}), max({taken_until})) AS taken_until,
                  CASE WHEN count(*) FILTER (WHERE {live}) > 0 THEN
-                     (SELECT min(COALESCE(lease_until, updated)) FROM feed_partition
-                      WHERE subscription = $1 AND (lease_until IS NULL OR lease_until < {NOW})) END AS unowned_since,
+                     (SELECT min(since) FROM
+                         (SELECT COALESCE(lease_until, updated) AS since FROM feed_partition
+                          WHERE subscription = $1 AND (lease_until IS NULL OR lease_until < {NOW})
+                          UNION ALL
+                          SELECT started_at FROM feed_instance AS fresh
+                          WHERE subscription = $1 AND {live} AND taken_until IS NULL
+                            AND EXISTS (SELECT 1 FROM feed_partition AS share
+                                        WHERE share.subscription = $1 AND share.lease_owner = fresh.instance)
+                         ) AS unknown) END AS unknown_since,
                  max({last_contact}) AS last_contact, min(started_at) AS started,
                  count(*) FILTER (WHERE {live}) AS instances,
                  count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NOT NULL) AS retired
@@ -460,7 +464,7 @@ fn reported() -> String {
 }
 
 from_row! {
-    Reported: head, taken_until, unowned_since, last_contact, started, instances, retired
+    Reported: head, taken_until, unknown_since, last_contact, started, instances, retired
 }
 
 from_row! {
