@@ -11,6 +11,7 @@ mod checklist;
 mod checklist_http;
 mod claims;
 mod consumer;
+mod corrected;
 mod data_bytes;
 mod database;
 mod dates;

@@ -432,9 +432,9 @@ impl Operate for Db {
 }
 
 /// Returns the table of one row with what the instances have reported. Until when all events are taken, the live ones know; if
-/// there are none, the last ones did. An instance without contact since its start knows nothing of its partitions, and no instance
-/// knows of those without a lease, whose rows another session may lock. A time in the future is of a clock that was ahead, and would hide all
-/// silence until then: a live instance corrects its own, and those of others are not known.
+/// there are none, the last ones did. An instance without contact since its start knows nothing of its partitions, and no
+/// instance knows of those without a lease, whose rows another session may lock. A time in the future is of a clock that was
+/// ahead, and would hide all silence until then: a live instance corrects its own, and those of others are not known.
 fn reported() -> String {
     let not_later = |column: &str| {
         format!(
